@@ -1,0 +1,342 @@
+"""The pytest plugin that hidden suites are written for: fixtures, marks, and one Case per test. Launches nothing.
+
+A suite is ordinary pytest. It gets `attempt` (the answer), `reference` (the solution) and `rng` (a NumPy generator,
+seeded by the test's name), and may mark tests `points(n)` and `visible`. The first paragraph of a test's docstring is
+what the learner reads as the reason. Authors can run a suite by hand:
+
+    pytest problems/conv2d/test_hidden.py --attempt FILE [--in-process]
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import inspect
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grader import counterexample
+from grader.attempt.outcomes import AttemptRaised, AttemptStopped
+from grader.check import CheckFailure
+from grader.counterexample import Call, CallLog
+from grader.problem import Problem
+from grader.problem import load as load_problem
+from grader.verdict import NOT_RUN, PASSED, Case, Status
+
+EXAMPLES = 40
+"""Hypothesis examples per property: enough to find planted faults, few enough for a verdict within a second"""
+
+
+class JudgeFault(Exception):
+    """The suite or the reference broke: our fault, never the learner's."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A call's result, and its arguments as they were after the call."""
+
+    result: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class LocalFunction:
+    """A function of an answer loaded into this process: the remote one's interface, without the boundary."""
+
+    in_process = True
+
+    def __init__(self, name: str, function: Callable[..., Any], log: CallLog) -> None:
+        self._name, self._function, self._log = name, function, log
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._log.add(Call(self._name, args, kwargs))
+        return self._function(*args, **kwargs)
+
+    def observed(self, *args: Any, **kwargs: Any) -> Observed:
+        """As `attempt.f.observed` beyond the boundary: the call works on copies, which come back with the result."""
+        self._log.add(Call(self._name, args, kwargs))
+        args, kwargs = copy.deepcopy(args), copy.deepcopy(kwargs)
+        return Observed(self._function(*args, **kwargs), args, kwargs)
+
+
+class LocalAttempt:
+    """An answer loaded into this process, for authors who debug a suite. Offers no protection at all."""
+
+    def __init__(self, path: Path, kit: Path | None) -> None:
+        self.log = CallLog()
+        if kit:
+            load_module("kit", kit)
+        self._module = load_module("attempt", path)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._module, name)
+        return LocalFunction(name, value, self.log) if inspect.isfunction(value) else value
+
+    def begin_case(self, seed: int) -> None:
+        self.log.clear()
+
+    def end_case(self) -> str:
+        return ""
+
+
+def load_module(name: str, path: Path) -> ModuleType:
+    """Import the file at `path` as `name`."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_reference(problem: Problem) -> ModuleType:
+    """The problem's solution as a module of the judge's process."""
+    if problem.kit:
+        load_module("kit", problem.kit)
+    return load_module(f"prep_reference_{problem.slug.replace('-', '_')}", problem.solution)
+
+
+class SuitePlugin:
+    """Runs one suite against one attempt and collects a Case per test.
+
+    attempt: what the fixture hands out; needs `log`, `begin_case(seed)` and `end_case() -> printed text`.
+    store: where counterexamples too large to print are saved, or None.
+    """
+
+    def __init__(self, problem: Problem, attempt: Any, store: Path | None = None,
+                 on_case: Callable[[Case], None] | None = None) -> None:
+        self.problem, self._attempt, self._store = problem, attempt, store
+        self._on_case = on_case or (lambda case: None)
+        self._reference: ModuleType | None = None
+        self.collected: list[str] = []
+        self.cases: dict[str, Case] = {}
+        self.stopped: AttemptStopped | None = None
+        self.fault: str | None = None
+        self.failed_with_not_implemented = 0
+
+    @pytest.fixture
+    def attempt(self) -> Any:
+        """The answer. `attempt.f(...)` calls it; `attempt.f.observed(...)` also returns its arguments afterwards."""
+        return self._attempt
+
+    @pytest.fixture
+    def reference(self) -> ModuleType:
+        """The solution, in the judge's own process."""
+        if self._reference is None:
+            self._reference = load_reference(self.problem)
+        return self._reference
+
+    @pytest.fixture
+    def rng(self, request: pytest.FixtureRequest) -> np.random.Generator:
+        """A NumPy generator, the same in every run of this test."""
+        return np.random.default_rng(_seed(request.node))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if any("hypothesis" in sys.modules and getattr(item.obj, "is_hypothesis_test", False)  # type: ignore[attr-defined]
+               for item in items):
+            _settle_hypothesis()
+        self.collected = [item.name for item in items]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        if self.stopped or self.fault:
+            self._record(self._case(item, NOT_RUN, 0.0))
+            item.runtest = lambda: None  # type: ignore[method-assign]
+            item.session.shouldstop = "the attempt was stopped"
+            yield
+            return True  # type: ignore[return-value]
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        begin = time.perf_counter()
+        error: BaseException | None = None
+        try:
+            self._attempt.begin_case(_seed(item))
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            if not isinstance(error, KeyboardInterrupt):
+                self._finish(item, error, time.perf_counter() - begin)
+
+    def _finish(self, item: pytest.Item, error: BaseException | None, duration_s: float) -> None:
+        try:
+            output = self._attempt.end_case()
+        except AttemptStopped as stopped:  # it printed too much, or died, between the last call and here
+            output, error = "", error if isinstance(error, AttemptStopped) else stopped
+        points = _points(item)
+        if error is None:
+            self._record(self._case(item, PASSED, points, duration_s=duration_s, output=output))
+            return
+        calls = error.calls if isinstance(error, CheckFailure) else 1
+        try:
+            code = counterexample.render(self._attempt.log.calls, calls, self._store)
+        except Exception as problem:  # a counterexample is a help, never a reason to lose the verdict
+            code = f"# could not be written as code: {problem!r}"
+        details: dict[str, Any] = {"counterexample": code, "duration_s": duration_s, "output": output}
+        if isinstance(error, CheckFailure):
+            status = Status.WRONG_ANSWER
+            details |= {"message": error.message, "expected": error.expected, "actual": error.actual,
+                        "first_bad_index": error.index, "max_error": error.max_error}
+            if error.why:
+                details["rationale"] = error.why
+        elif isinstance(error, AttemptStopped):
+            status, self.stopped = error.status, error
+            details |= {"message": error.message, "traceback": error.traceback or None}
+        elif isinstance(error, AttemptRaised):
+            status = Status.MEMORY_LIMIT if error.error.type_name == "MemoryError" else Status.RUNTIME_ERROR
+            details |= {"message": str(error), "traceback": error.error.traceback}
+            self.failed_with_not_implemented += error.error.type_name == "NotImplementedError"
+        elif (fault := self._fault(error)) is not None:
+            self.fault, status = fault, Status.JUDGE_ERROR
+            details |= {"message": f"the test itself broke: {type(error).__name__}: {error}"}
+        else:
+            status = Status.WRONG_ANSWER
+            details |= {"message": f"the test could not use what the answer returned: {type(error).__name__}: {error}"
+                        if not isinstance(error, AssertionError) else f"this does not hold: {error}"}
+        self._record(self._case(item, status, 0.0, **details))
+
+    def _fault(self, error: BaseException) -> str | None:
+        """The traceback, where `error` is our own: raised in the reference or inside the grader."""
+        import traceback
+
+        if isinstance(error, AssertionError | pytest.fail.Exception):
+            return None
+        frames = traceback.extract_tb(error.__traceback__)
+        last = Path(frames[-1].filename) if frames else Path()
+        ours = Path(__file__).parent
+        if isinstance(error, JudgeFault) or last == self.problem.solution or (
+                ours in last.parents and last.name != "check.py"):
+            return "".join(traceback.format_exception(error))
+        return None
+
+    def _case(self, item: pytest.Item, status: str, points: float, **details: Any) -> Case:
+        doc = inspect.getdoc(getattr(item, "obj", None)) or ""
+        details = {"rationale": " ".join(doc.split("\n\n")[0].split())} | details
+        return Case(name=item.name, status=str(status), points=points, max_points=_points(item),
+                    visible=item.get_closest_marker("visible") is not None, **details)
+
+    def _record(self, case: Case) -> None:
+        self.cases[case.name] = case
+        self._on_case(case)
+
+
+def run(plugin: SuitePlugin, *, fail_fast: bool = False) -> None:
+    """Run the plugin's suite in this process; the cases are in `plugin.cases` afterwards.
+
+    Nothing lying around changes the run: no configuration file, conftest, cache, plugin or variable is read.
+    Raises JudgeFault where the suite cannot be collected, or ran other tests than were collected.
+    """
+    suite = plugin.problem.suite
+    if not suite.exists():
+        raise JudgeFault(f"{suite} does not exist")
+    held = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("PYTEST_")}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    errors = _CollectionErrors()
+    try:
+        unused = ("terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "nose", "debugging", "stepwise",
+                  "setupplan", "setuponly", "logging", "unraisableexception", "threadexception", "faulthandler",
+                  "recwarn", "legacypath", "unittest", "reports", "freeze_support", "helpconfig_", "tmpdir",
+                  "monkeypatch", "warnings", "subtests", "setuponly")
+        code = pytest.main(
+            [str(suite), f"--rootdir={suite.parent}", f"--confcutdir={suite.parent}", "--noconftest", "-c", os.devnull,
+             "--import-mode=importlib", "--capture=no", "--strict-markers", *(["-x"] if fail_fast else []),
+             *(word for name in unused for word in ("-p", f"no:{name}"))],
+            plugins=[plugin, errors, sys.modules[__name__]])
+    finally:
+        os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+        os.environ.update(held)
+    if code == pytest.ExitCode.INTERRUPTED and errors.interrupted:
+        raise KeyboardInterrupt
+    if errors.texts:
+        raise JudgeFault("the suite cannot be collected:\n" + "\n".join(errors.texts))
+    if not plugin.collected:
+        raise JudgeFault(f"{suite} holds no tests")
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+        raise JudgeFault(f"pytest ended with {code!r}")
+    if len(set(plugin.collected)) != len(plugin.collected):
+        raise JudgeFault("two tests of the suite have the same name")
+    for name in plugin.collected:
+        plugin.cases.setdefault(name, Case(name, NOT_RUN, 0.0, 1.0))
+
+
+class _CollectionErrors:
+    """Notices what would otherwise be lost: a suite that cannot be imported, Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.interrupted = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.texts.append(str(report.longrepr))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+
+    def pytest_internalerror(self, excrepr: object) -> bool:
+        self.texts.append(str(excrepr))
+        return True
+
+
+def _settle_hypothesis() -> None:
+    """The same examples in every run, nothing stored, nothing timed, one failure each."""
+    from hypothesis import HealthCheck, Phase, settings
+
+    settings.register_profile(
+        "prep", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES, print_blob=False,
+        report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink))
+    settings.load_profile("prep")
+
+
+def _seed(item: Any) -> int:
+    return zlib.crc32(item.name.encode())
+
+
+def _points(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("points")
+    return float(marker.args[0]) if marker and marker.args else 1.0
+
+
+# What follows makes `pytest problems/SLUG/test_hidden.py --attempt FILE` work for authors.
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("prep")
+    group.addoption("--attempt", metavar="FILE", help="the answer to run a hidden suite against")
+    group.addoption("--in-process", action="store_true", help="load the answer into this process (no protection)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "points(n): what this test is worth (1 unless told)")
+    config.addinivalue_line("markers", "visible: shown whole to learners before they try")
+    file = config.getoption("--attempt", None)
+    if not file:
+        return
+    suite = next((Path(arg.partition("::")[0]) for arg in config.args if arg.partition("::")[0].endswith(".py")), None)
+    if suite is None or not Path(file).is_file():
+        raise pytest.UsageError("--attempt FILE goes with one suite: pytest problems/SLUG/test_hidden.py --attempt FILE")
+    folder = suite.resolve().parent
+    problem = load_problem(folder, folder.parent.parent / "solutions" / folder.name)
+    if config.getoption("--in-process"):
+        attempt: Any = LocalAttempt(Path(file), problem.kit)
+    else:
+        from grader.attempt.launch import launch
+
+        attempt = launch(problem, Path(file).read_text(encoding="utf-8"))
+        config.add_cleanup(attempt.close)
+    config.pluginmanager.register(SuitePlugin(problem, attempt), "prep-suite")
