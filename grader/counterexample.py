@@ -30,6 +30,15 @@ class Call:
         return self if isinstance(self.target, str) else self.target.root
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A call's result, and its arguments as they were after the call."""
+
+    result: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
 class CallLog:
     """The latest calls of the running case. The judge's side writes it, the report reads it."""
 

@@ -17,7 +17,6 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,26 +27,14 @@ import pytest
 from grader import counterexample
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.check import CheckFailure
-from grader.counterexample import Call, CallLog
+from grader.counterexample import Call, CallLog, Observed
 from grader.problem import Problem
 from grader.problem import load as load_problem
 from grader.verdict import NOT_RUN, PASSED, Case, Status
 
-EXAMPLES = 40
-"""Hypothesis examples per property: enough to find planted faults, few enough for a verdict within a second"""
-
 
 class JudgeFault(Exception):
     """The suite or the reference broke: our fault, never the learner's."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A call's result, and its arguments as they were after the call."""
-
-    result: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 class LocalFunction:
@@ -123,6 +110,7 @@ class SuitePlugin:
         self.stopped: AttemptStopped | None = None
         self.fault: str | None = None
         self.failed_with_not_implemented = 0
+        self.module: ModuleType | None = None
 
     @pytest.fixture
     def attempt(self) -> Any:
@@ -142,10 +130,8 @@ class SuitePlugin:
         return np.random.default_rng(_seed(request.node))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if any("hypothesis" in sys.modules and getattr(item.obj, "is_hypothesis_test", False)  # type: ignore[attr-defined]
-               for item in items):
-            _settle_hypothesis()
         self.collected = [item.name for item in items]
+        self.module = getattr(items[0], "module", None) if items else None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -286,22 +272,12 @@ class _CollectionErrors:
             self.texts.append(str(report.longrepr))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+        # pytest's own Session.Interrupted is a KeyboardInterrupt too
+        self.interrupted = type(excinfo.value) is KeyboardInterrupt
 
     def pytest_internalerror(self, excrepr: object) -> bool:
         self.texts.append(str(excrepr))
         return True
-
-
-def _settle_hypothesis() -> None:
-    """The same examples in every run, nothing stored, nothing timed, one failure each."""
-    from hypothesis import HealthCheck, Phase, settings
-
-    settings.register_profile(
-        "prep", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES, print_blob=False,
-        report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink))
-    settings.load_profile("prep")
 
 
 def _seed(item: Any) -> int:

@@ -1,0 +1,361 @@
+"""Starts, watches, limits and kills the attempt's process. Knows nothing of what is said over the connection.
+
+Two levels of isolation, chosen by a real launch, never by finding a program:
+
+bubblewrap  own namespaces: no network, no home, no bank, read-only system, private /tmp, own process table; where the
+            caller is root, an own user id as well
+process     a separate process with a scrubbed environment, its own temporary folder, resource limits and an audit hook
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from grader.attempt.outcomes import AttemptStopped
+from grader.paths import bank_root
+from grader.problem import Problem
+from grader.verdict import Status
+
+if TYPE_CHECKING:
+    from grader.attempt.proxy import Attempt
+
+HERE = Path(__file__).resolve().parent
+BOOT = """
+import sys, types, json
+options = json.loads(sys.argv[1])
+sys.path[:] = options["path"]
+for name, where in (("grader", []), ("grader.attempt", [options["here"]])):
+    sys.modules[name] = module = types.ModuleType(name)
+    module.__path__ = where
+from grader.attempt import worker
+worker.main(options)
+"""
+TICK_S = 0.02
+"""how often a call that takes longer is looked at"""
+SHOWN_BYTES = 64 << 10
+"""of what an attempt prints, this much is kept"""
+TMP_MB = 64
+
+
+def site_packages() -> list[str]:
+    """The folders that third-party packages are imported from."""
+    known = {sysconfig.get_paths()[key] for key in ("purelib", "platlib")}
+    found = [path for path in sys.path if path and os.path.isdir(path)
+             and (path in known or os.path.basename(path) in ("site-packages", "dist-packages"))]
+    return list(dict.fromkeys([*found, *(path for path in known if os.path.isdir(path))]))
+
+
+def import_path() -> list[str]:
+    """sys.path of an attempt: the standard library and site-packages; never the checkout, never .pth files."""
+    base = os.path.realpath(sys.base_prefix)
+    standard = [path for path in sys.path
+                if path and os.path.realpath(path).startswith(base + os.sep) and "-packages" not in path]
+    return list(dict.fromkeys(standard + site_packages()))
+
+
+def hidden_folders() -> list[str]:
+    """What no attempt may open, even where no namespace hides it."""
+    root = bank_root()
+    return [str(root / "problems"), str(root / "solutions"), str(HERE.parent)]
+
+
+class Process:
+    """One attempt's process, with its connection, its limits and all that it prints.
+
+    Raises AttemptStopped, and kills the process, when a limit is reached or the process is gone.
+    """
+
+    def __init__(self, problem: Problem, isolation: str, *, threads: int = 1) -> None:
+        self.limits, self.isolation = problem.limits, isolation
+        self.folder = tempfile.mkdtemp(prefix="prep-")
+        self.sock, theirs = socket.socketpair()
+        self._output, output = os.pipe()
+        uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
+        options = {
+            "fd": theirs.fileno(), "path": import_path(), "here": str(HERE), "uid": uid, "threads": threads,
+            "preload": ["torch"] if problem.uses_torch else [], "libraries": list(problem.rules.libraries),
+            "hidden": hidden_folders(), "frame_bytes": self.limits.frame_mb << 20,
+            "memory_bytes": (self.limits.memory_mb << 20) * 5 // 4, "disk_bytes": self.limits.disk_mb << 20,
+            "cpu_s": int(self.limits.start_s + self.limits.load_s + self.limits.total_s) * max(2, threads) + 5,
+            "processes": self.limits.processes,
+        }
+        python = [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
+        try:
+            command = (_bubblewrap(self.folder, uid) if isolation == "bubblewrap" else []) + python
+            self.popen = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
+                env=_environment(self.folder if isolation != "bubblewrap" else "/tmp", threads),
+                pass_fds=[theirs.fileno()], start_new_session=True)
+        except BaseException:
+            self.sock.close()
+            os.close(self._output)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
+            os.close(output)
+        os.set_blocking(self._output, False)
+        self.sock.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(self.sock, select.POLLIN)
+        self._poll.register(self._output, select.POLLIN)
+        self._text = bytearray()
+        self._printed = 0
+        self._baseline_mb: float | None = None
+        self.deadline = time.monotonic() + self.limits.start_s
+        self.doing = "starting"
+        self.closed = False
+
+    # -- waiting
+
+    def wait_to_read(self) -> None:
+        """Until there is something to read. Meanwhile the limits are watched and what is printed is taken in."""
+        self._wait(select.POLLIN)
+
+    def wait_to_write(self) -> None:
+        self._wait(select.POLLOUT)
+
+    def _wait(self, wanted: int) -> None:
+        if wanted != select.POLLIN:
+            self._poll.modify(self.sock, wanted)
+        try:
+            while True:
+                left = self.deadline - time.monotonic()
+                if left <= 0:
+                    self.stop(Status.TIME_LIMIT, f"{self.doing} took longer than its limit")
+                ready = dict(self._poll.poll(min(left, TICK_S) * 1000 + 1))
+                if self._output in ready:
+                    self._drain()
+                if self.sock.fileno() in ready:
+                    return
+                if not ready or time.monotonic() >= self._next_look:
+                    self._look()
+        finally:
+            if wanted != select.POLLIN and not self.closed:
+                self._poll.modify(self.sock, select.POLLIN)
+
+    _next_look = 0.0
+
+    def _look(self) -> None:
+        """Memory, processes and files, against their limits."""
+        self._next_look = time.monotonic() + TICK_S
+        import psutil  # 25 ms, paid only by attempts that take a while
+
+        try:
+            tree = [psutil.Process(self.popen.pid)]
+            tree += tree[0].children(recursive=True)
+            resident = sum(process.memory_info().rss for process in tree) / 2**20
+            threads = sum(process.num_threads() for process in tree)
+        except psutil.Error:
+            return  # it has ended: the socket will say so
+        if self._baseline_mb is None:
+            return
+        if resident - self._baseline_mb > self.limits.memory_mb:
+            self.stop(Status.MEMORY_LIMIT, f"{self.doing} took {resident - self._baseline_mb:,.0f} MB of memory; "
+                                           f"the limit is {self.limits.memory_mb:,} MB")
+        if threads > self.limits.processes + 8:
+            self.stop(Status.RULE_VIOLATION, f"runs {threads} threads; {self.limits.processes} are allowed")
+        if len(tree) > (3 if self.isolation == "bubblewrap" else 1):
+            self.stop(Status.RULE_VIOLATION, f"started {len(tree) - 1} process(es) of its own")
+        self._weigh()
+
+    def _weigh(self) -> None:
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        if total > self.limits.disk_mb << 20:
+            self.stop(Status.OUTPUT_LIMIT, f"{self.doing} wrote {total >> 20:,} MB to files; "
+                                           f"the limit is {self.limits.disk_mb:,} MB")
+
+    def settled(self) -> None:
+        """The libraries are imported: memory counts from here."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pid = self.popen.pid
+            if self.isolation == "bubblewrap":
+                import psutil
+
+                self._baseline_mb = sum(p.memory_info().rss for p in [psutil.Process(pid), *psutil.Process(
+                    pid).children(recursive=True)]) / 2**20
+            else:
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                self._baseline_mb = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        if self._baseline_mb is None:
+            self._baseline_mb = 0.0
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._output, 1 << 16)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                chunk = b""
+            if not chunk:
+                with contextlib.suppress(KeyError, OSError):
+                    self._poll.unregister(self._output)
+                return
+            self._printed += len(chunk)
+            if len(self._text) < SHOWN_BYTES:
+                self._text += chunk[:SHOWN_BYTES - len(self._text)]
+            if self._printed > self.limits.output_kb << 10:
+                self.stop(Status.OUTPUT_LIMIT, f"{self.doing} printed more than {self.limits.output_kb:,} KiB")
+
+    def take_output(self) -> str:
+        """What was printed since the last time; the first 64 KiB of it."""
+        if not self.closed:
+            self._drain()
+        text, self._text = self._text.decode("utf-8", "replace"), bytearray()
+        return text
+
+    # -- ending
+
+    def stop(self, status: Status, message: str, traceback: str = "") -> NoReturn:
+        """Kill it and say why."""
+        self.close()
+        raise AttemptStopped(status, message, traceback)
+
+    def gone(self) -> NoReturn:
+        """It closed the connection: find out how it ended."""
+        if not self.closed:
+            with contextlib.suppress(AttemptStopped):
+                self._drain()
+        try:
+            code = self.popen.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self.stop(Status.RUNTIME_ERROR, f"{self.doing} closed the connection to the judge")
+        if code > 128 and self.isolation == "bubblewrap":
+            code = 128 - code
+        if code == -signal.SIGXCPU:
+            self.stop(Status.TIME_LIMIT, f"{self.doing} used up its CPU time")
+        if code == -signal.SIGKILL:
+            self.stop(Status.MEMORY_LIMIT, f"{self.doing} was killed by the system, which does that when memory runs out")
+        if code < 0:
+            self.stop(Status.RUNTIME_ERROR, f"{self.doing} crashed the interpreter ({signal.Signals(-code).name})")
+        self.stop(Status.RUNTIME_ERROR, f"{self.doing} ended the process (exit code {code}) instead of returning")
+
+    def close(self) -> None:
+        """Kill the whole tree and forget the folder. May be called twice."""
+        if self.closed:
+            return
+        self.closed = True
+        victims: list[Any] = []
+        if self.isolation != "bubblewrap" and "psutil" in sys.modules:
+            psutil = sys.modules["psutil"]
+            with contextlib.suppress(psutil.Error):
+                victims = psutil.Process(self.popen.pid).children(recursive=True)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            self.popen.kill()
+        for victim in victims:
+            with contextlib.suppress(Exception):
+                victim.kill()
+        self.sock.close()
+        self.popen.wait()
+        with contextlib.suppress(OSError):
+            while chunk := os.read(self._output, 1 << 16):
+                if len(self._text) < SHOWN_BYTES:
+                    self._text += chunk[:SHOWN_BYTES - len(self._text)]
+        os.close(self._output)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _environment(home: str, threads: int) -> dict[str, str]:
+    count = str(threads)
+    kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT") if key in os.environ}
+    return kept | {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
+                   "PYTHONUNBUFFERED": "", "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
+                   "MKL_NUM_THREADS": count, "TORCHINDUCTOR_COMPILE_THREADS": "1", "USER": "attempt"}
+
+
+def _own_uid() -> int:
+    """A user id that nobody else on this machine is likely to have."""
+    return 200_000 + os.getpid() % 100_000 * 8 + int.from_bytes(os.urandom(1), "little") % 8
+
+
+def _bubblewrap(folder: str, uid: int) -> list[str]:
+    """The command that puts what follows it into namespaces of its own."""
+    command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net",
+               "--unshare-uts", "--unshare-cgroup-try", "--hostname", "prep", "--cap-drop", "ALL"]
+    if uid:
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    command += ["--ro-bind", "/usr", "/usr"]
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        if os.path.islink(name):
+            command += ["--symlink", os.readlink(name), name]
+        elif os.path.isdir(name):
+            command += ["--ro-bind", name, name]
+    for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"):
+        command += ["--ro-bind-try", name, name]
+    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(TMP_MB << 20), "--tmpfs", "/tmp",
+                "--perms", "0755", "--size", "1048576", "--tmpfs", "/dev/shm"]
+    shown = [os.path.realpath(sys.base_prefix), *site_packages()]
+    shown = list(dict.fromkeys(path for path in shown if not path.startswith(("/usr/lib", "/usr/bin")) and path != "/usr"))
+    made = {"/", "/tmp", "/usr"}
+    for path in (*shown, str(HERE)):
+        for parent in reversed(Path(path).parents):
+            if str(parent) not in made:  # left to itself, bwrap makes parents that only root may enter
+                command += ["--perms", "0755", "--dir", str(parent)]
+                made.add(str(parent))
+    for path in shown:
+        command += ["--ro-bind", path, path]
+    for path in hidden_folders():
+        if any(path.startswith(top + os.sep) for top in ("/usr", *shown)) and os.path.isdir(path):
+            command += ["--tmpfs", path]
+    return [*command, "--ro-bind", str(HERE), str(HERE), "--chdir", "/tmp", "--remount-ro", "/", "--"]
+
+
+@functools.cache
+def probe() -> tuple[str, str]:
+    """(level, reason): the isolation that a launch on this machine really gives, and why it is not more."""
+    if wanted := os.environ.get("PREP_ISOLATION"):
+        if wanted in ("process", "bubblewrap"):
+            return wanted, "PREP_ISOLATION says so"
+    if sys.platform != "linux":
+        return "process", "namespaces need Linux"
+    if shutil.which("bwrap") is None:
+        return "process", "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
+    uid = 65534 if os.geteuid() == 0 else 0
+    command = [*_bubblewrap("/tmp", uid), os.path.realpath(sys.executable), "-S", "-c", "import os; os.listdir('/proc')"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "process", f"a trial launch of bwrap failed: {error}"
+    if done.returncode:
+        return "process", f"a trial launch of bwrap failed: {done.stderr.strip()[:300] or done.returncode}"
+    return "bubblewrap", ""
+
+
+def start(problem: Problem, *, isolation: str | None = None, threads: int = 1) -> Process:
+    """Start a process for one attempt at `problem`; it imports its libraries while the judge does other things."""
+    return Process(problem, isolation or probe()[0], threads=threads)
+
+
+def launch(problem: Problem, source: str, *, isolation: str | None = None) -> Attempt:
+    """Start a process, load the answer into it, and hand out the judge's side of it."""
+    from grader.attempt.proxy import Attempt
+
+    attempt = Attempt(start(problem, isolation=isolation), problem)
+    attempt.load(source)
+    return attempt
+
+

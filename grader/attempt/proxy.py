@@ -1,0 +1,516 @@
+"""The judge's side of an attempt: what a suite calls. Trusts nothing that comes back.
+
+`Attempt` is the answer's module. Its functions take and return data; what is not data comes back as a `Handle`, which
+stands for the object beyond the boundary. `attempt.f.observed(...)` also brings back the arguments as the call left them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from grader.attempt import wire
+from grader.attempt.launch import Process
+from grader.attempt.outcomes import AttemptRaised, AttemptStopped, RemoteError, raised
+from grader.counterexample import Call, CallLog, Observed
+from grader.problem import Problem
+from grader.verdict import Status
+
+MAX_NESTING = 32
+"""calls within callbacks within calls"""
+
+
+class Attempt:
+    """The answer, beyond the boundary. Attributes are its functions, classes and values."""
+
+    def __init__(self, process: Process, problem: Problem) -> None:
+        self._connection = Connection(process, problem)
+        self.log = self._connection.log
+        self._names: dict[str, bool] = {}
+
+    @property
+    def isolation(self) -> str:
+        return self._connection.process.isolation
+
+    def load(self, source: str) -> dict[str, Any]:
+        """Run the answer's text beyond the boundary. Returns the parameters of the entry points, or None each.
+
+        Raises AttemptRaised or AttemptStopped.
+        """
+        problem, connection = self._connection.problem, self._connection
+        connection.ready()
+        connection.begin("loading the answer", problem.limits.load_s)
+        kit = problem.kit.read_text(encoding="utf-8") if problem.kit else None
+        described = connection.request(["load", {
+            "source": source, "kit": kit, "entries": [entry.name for entry in problem.entries], "seed": 0,
+            "forbid": list(problem.rules.forbid), "forbid_ops": list(problem.rules.forbid_ops)}])
+        try:
+            self._names = {str(name): bool(value) for name, value in described["names"].items()}
+            return dict(described["signatures"])
+        except (TypeError, KeyError, AttributeError, ValueError):
+            connection.broken("its description is not one")
+
+    def defines(self, name: str) -> bool:
+        return name in self._names
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self._names.get(name):
+            return Function(self._connection, name)
+        return self._connection.do("getattr", None, [name])
+
+    def begin_case(self, seed: int) -> None:
+        """A new test: its random state, its calls and its output start afresh."""
+        self._connection.begin_case(seed)
+
+    def end_case(self) -> str:
+        """What the answer printed during the test."""
+        return self._connection.process.take_output()
+
+    def close(self) -> None:
+        self._connection.process.close()
+
+
+class Function:
+    """A function or class of the answer's."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection, self.__name__ = connection, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = self._connection.log.add(Call(self.__name__, args, kwargs))
+        return self._connection.do("method", None, [self.__name__, *args], kwargs, origin=call)
+
+    def observed(self, *args: Any, **kwargs: Any) -> Observed:
+        """Call it; return the result and the arguments as they were after the call."""
+        call = self._connection.log.add(Call(self.__name__, args, kwargs))
+        found = self._connection.do("method", None, [self.__name__, *args], kwargs, origin=call, observe=True)
+        try:
+            result, after, named = found
+            if type(after) is list and type(named) is dict and len(after) == len(args) and named.keys() == kwargs.keys():
+                return Observed(result, tuple(after), named)
+        except (TypeError, ValueError):
+            pass
+        self._connection.broken("a call did not return its arguments")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._connection.do("getattr", self._connection.do("getattr", None, [self.__name__]), [name])
+
+    def __repr__(self) -> str:
+        return f"<attempt.{self.__name__}>"
+
+
+class Handle:
+    """Stands for an object beyond the boundary. Truth, equality and hash are the handle's own, never the object's."""
+
+    def __init__(self, connection: Connection, number: int, type_name: str, bases: list[str], is_callable: bool) -> None:
+        self._prep = (connection, number)
+        self._prep_type = type_name
+        self._prep_bases = tuple(bases)
+        self._prep_callable = is_callable
+        self._prep_origin: Call | None = None
+        weakref.finalize(self, connection.released.append, number)
+
+    def _prep_type_name(self) -> str:
+        return self._prep_type
+
+    def _prep_do(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._prep[0].do(name, self, list(args), kwargs)
+
+    def _prep_logged(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        connection, origin = self._prep[0], self._prep_origin
+        call = connection.log.add(Call(origin, args, kwargs, method)) if origin else None
+        if method:
+            return connection.do("method", self, [method, *args], kwargs, origin=call)
+        return connection.do("call", self, list(args), kwargs, origin=call)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_prep") or (name.startswith("__") and name.endswith("__")):
+            raise AttributeError(name)
+        value = self._prep_do("getattr", name)
+        if isinstance(value, Handle) and value._prep_callable and value._prep_type in _METHODS:
+            return Method(self, name)
+        if isinstance(value, Handle) and value._prep_origin is None:
+            value._prep_origin = self._prep_origin and Call(self._prep_origin, method=name)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_prep"):
+            object.__setattr__(self, name, value)
+        else:
+            self._prep_do("setattr", name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._prep_logged("", args, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._prep_do("getitem", key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._prep_do("setitem", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._prep_do("delitem", key)
+
+    def __len__(self) -> int:
+        return self._prep_number("len")
+
+    def __contains__(self, item: Any) -> bool:
+        return self._prep_do("contains", item) is True
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = self._prep_do("iter")
+        if not isinstance(iterator, Handle):
+            return iter(iterator)
+        return iterator
+
+    def __next__(self) -> Any:
+        more, value = _pair(self._prep_do("next"))
+        if more is not True:
+            raise StopIteration
+        return value
+
+    def __enter__(self) -> Any:
+        return self._prep_do("enter")
+
+    def __exit__(self, *error: object) -> None:
+        self._prep_do("exit")
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{self._prep_type} of the answer's>"
+
+    def _prep_number(self, name: str) -> int:
+        value = self._prep_do(name)
+        if type(value) is not int or value < 0:
+            self._prep[0].broken(f"{name}() is no number")
+        return value
+
+
+class Method:
+    """A bound method of a handle's object: one message a call."""
+
+    def __init__(self, handle: Handle, name: str) -> None:
+        self._handle, self.__name__ = handle, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._handle._prep_logged(self.__name__, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<method {self.__name__} of {self._handle!r}>"
+
+
+_METHODS = frozenset({"method", "builtin_function_or_method", "function", "method-wrapper", "partial"})
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return (value[0], value[1]) if type(value) is list and len(value) == 2 else (None, None)
+
+
+class Connection:
+    """Requests and replies, callbacks in between, and the clock."""
+
+    def __init__(self, process: Process, problem: Problem) -> None:
+        self.process, self.problem = process, problem
+        self.log = CallLog()
+        self.released: list[int] = []
+        self.callbacks: dict[int, Callable[..., Any]] = {}
+        self.next_callback = 0
+        self.mirrors: list[tuple[int, weakref.ref[Any]]] = []
+        self.spent_s = 0.0
+        self.nesting = 0
+        self.seed: int | None = None
+        self.stopped: AttemptStopped | None = None
+        self.pending_failure: BaseException | None = None
+        self.max_bytes = problem.limits.frame_mb << 20
+
+    # -- the clock
+
+    def begin(self, doing: str, limit_s: float) -> None:
+        left = self.problem.limits.total_s - self.spent_s
+        self.process.doing = doing
+        self.process.deadline = time.monotonic() + min(limit_s, max(left, 0.001))
+
+    def begin_case(self, seed: int) -> None:
+        self.log.clear()
+        self.callbacks.clear()
+        self.seed = seed
+
+    def ready(self) -> None:
+        """Wait until the libraries are imported."""
+        try:
+            kind, content, _ = self.receive()
+        except AttemptStopped as stopped:
+            self.stopped = stopped
+            raise
+        if kind != "ready":
+            self.broken("it did not begin as it should")
+        self.process.settled()
+
+    # -- requests
+
+    def do(self, name: str, target: Any, args: list[Any], kwargs: dict[str, Any] | None = None, *,
+           origin: Call | None = None, observe: bool = False) -> Any:
+        """One operation beyond the boundary; its result as data, handles and tensors with gradients."""
+        limits = self.problem.limits
+        if self.nesting == 0:
+            shown = args[0] if name == "method" else getattr(target, "_prep_type", "a value")
+            what = f"{shown}()" if name in ("method", "call") else f"{name} on {shown}"
+            self.begin(f"the call of {what}", limits.call_s)
+        options: dict[str, Any] = {}
+        if observe:
+            options["observe"] = True
+        if self.seed is not None:
+            options["seed"], self.seed = self.seed, None
+        if self.released:
+            options["release"] = [[number, 1] for number in self.released]
+            self.released.clear()
+        torch = sys.modules.get("torch")
+        if torch is not None and not torch.is_grad_enabled():
+            options["grad"] = False
+        inputs: list[Any] = []
+        result = self.request(["do", name, target, args, kwargs or {}, options], inputs)
+        if origin is not None and isinstance(result, Handle) and result._prep_origin is None:
+            result._prep_origin = origin
+        return result
+
+    def request(self, message: list[Any], inputs: list[Any] | None = None) -> Any:
+        """Send, serve callbacks, and return the reply's value. Raises AttemptRaised or AttemptStopped."""
+        if self.stopped is not None:
+            raise self.stopped
+        if self.nesting >= MAX_NESTING:
+            self.broken(f"callbacks nested more than {MAX_NESTING} deep")
+        begin = time.monotonic()
+        self.nesting += 1
+        try:
+            self.send(message, inputs)
+            while True:
+                kind, content, buffers = self.receive()
+                if kind == "value":
+                    return self._value(content, buffers, inputs or [])
+                if kind == "raised":
+                    self._raise(content)
+                if kind == "callback":
+                    self._call_back(content)
+                else:
+                    self.broken(f"a {kind!r} that nobody asked for")
+        except AttemptStopped as stopped:
+            self.stopped = stopped
+            raise
+        finally:
+            self.nesting -= 1
+            if self.nesting == 0:
+                self.spent_s += time.monotonic() - begin
+                failure, self.pending_failure = self.pending_failure, None
+                if failure is not None and not isinstance(sys.exc_info()[1], AttemptStopped):
+                    raise failure
+
+    def send(self, message: list[Any], inputs: list[Any] | None = None) -> None:
+        encoder = wire.Encoder(self._reference, None if inputs is None else lambda value: self._tensor_out(value, inputs))
+        try:
+            body = encoder.encode(message)
+        except wire.WireError as error:
+            raise TypeError(f"this cannot be sent to an answer: {error}") from None
+        try:
+            wire.send(self.process.sock, wire.frame(body, encoder.buffers), self.process.wait_to_write)
+        except (BrokenPipeError, ConnectionResetError):
+            # it may have said why before it went: read that first
+            pass
+
+    def receive(self) -> tuple[str, list[Any], list[Any]]:
+        try:
+            body, buffers = wire.receive(self.process.sock, self.process.wait_to_read, self.max_bytes)
+            message = wire.Decoder(buffers, self._resolve).decode(body)
+            if type(message) is not list or not message or type(message[0]) is not str:
+                raise wire.WireError("not a message")
+        except EOFError:
+            self.process.gone()
+        except wire.WireError as error:
+            self.broken(str(error))
+        except MemoryError:
+            self.broken("a message too large for the judge's memory")
+        if message[0] == "violation":
+            self._violation(message[1:])
+        return message[0], message[1:], buffers
+
+    def broken(self, detail: str) -> Any:
+        """The attempt does not keep to the protocol."""
+        try:
+            self.process.stop(Status.RUNTIME_ERROR, f"the attempt broke the protocol: {detail}")
+        except AttemptStopped as stopped:
+            self.stopped = stopped
+            raise
+
+    def _violation(self, content: list[Any]) -> None:
+        what, line = (*content, None, None)[:2]
+        where = f" (line {line})" if type(line) is int else ""
+        self.process.stop(Status.RULE_VIOLATION, f"{str(what)[:500]}{where}")
+
+    # -- values
+
+    def _value(self, content: list[Any], buffers: list[Any], inputs: list[Any]) -> Any:
+        try:
+            tape, count, body = content
+            if type(tape) is not int or type(count) is not int or type(body) is not bytes or not 0 <= count <= 4096:
+                raise wire.WireError("a reply of the wrong form")
+            outputs: dict[int, list[Any]] = {}
+            decoder = wire.Decoder(buffers, self._resolve, lambda value, extra: self._tensor_in(value, extra, outputs))
+            value = decoder.decode(body)
+            if not count:
+                return value
+            if sorted(outputs) != list(range(count)) or not all(
+                    tensor[0].dtype.is_floating_point or tensor[0].dtype.is_complex for tensor in outputs.values()):
+                raise wire.WireError("gradients for tensors that it did not send")
+            return self._attach(value, tape, [outputs[i][0] for i in range(count)], inputs)
+        except (wire.WireError, ValueError) as error:
+            return self.broken(str(error))
+
+    def _attach(self, value: Any, tape: int, outputs: list[Any], inputs: list[Any]) -> Any:
+        """Put the received tensors into the judge's autograd graph, and into `value` where they stand."""
+        from grader.attempt import gradients
+
+        alive = [(number, mirror) for number, ref in self.mirrors if (mirror := ref()) is not None]
+        self.mirrors = [(number, weakref.ref(mirror)) for number, mirror in alive]
+        guard = _Tape(self, tape, [tuple(i.shape) for i in inputs], alive)
+        attached = gradients.attach(outputs, inputs, [mirror for _, mirror in alive], guard.vjp)
+        return _replace(value, {id(old): new for old, new in zip(outputs, attached)})
+
+    def _tensor_out(self, value: Any, inputs: list[Any]) -> Any:
+        torch = sys.modules["torch"]
+        if not value.requires_grad or not torch.is_grad_enabled():
+            return None
+        from grader.attempt import gradients
+
+        index = next((i for i, known in enumerate(inputs) if known is value), None)
+        if index is None:
+            index = len(inputs)
+            inputs.append(value)
+        return [index, gradients.role(value)]
+
+    def _tensor_in(self, value: Any, extra: Any, outputs: dict[int, list[Any]]) -> Any:
+        if extra is None:
+            return value
+        if type(extra) is not list or not extra:
+            raise wire.WireError("a tensor of the wrong form")
+        if extra[0] == "out" and len(extra) == 2 and type(extra[1]) is int and extra[1] not in outputs:
+            outputs[extra[1]] = [value]
+            return value
+        if extra[0] == "leaf" and len(extra) == 3 and type(extra[1]) is int and value.dtype.is_floating_point:
+            value.requires_grad_()
+            grad = extra[2]
+            if grad is not None:
+                if not isinstance(grad, sys.modules["torch"].Tensor) or grad.shape != value.shape or (
+                        grad.dtype != value.dtype):
+                    raise wire.WireError("a gradient of another shape than its parameter")
+                value.grad = grad
+            self.mirrors.append((extra[1], weakref.ref(value)))
+            return value
+        raise wire.WireError("a tensor of the wrong form")
+
+    def _reference(self, value: Any) -> Any:
+        if isinstance(value, Handle):
+            return ["handle", value._prep[1]]
+        if isinstance(value, Function):
+            return self._reference(self.do("getattr", None, [value.__name__]))
+        if isinstance(value, Method):
+            return self._reference(value._handle._prep_do("getattr", value.__name__))
+        if callable(value):
+            self.next_callback += 1
+            self.callbacks[self.next_callback] = value
+            return ["callback", self.next_callback]
+        raise TypeError(f"{type(value).__name__} cannot cross the boundary: a suite may pass data, handles and functions")
+
+    def _resolve(self, reference: Any) -> Any:
+        if type(reference) is list and len(reference) == 5 and reference[0] == "handle":
+            _, number, name, bases, is_callable = reference
+            if type(number) is int and type(name) is str and type(bases) is list and all(
+                    type(base) is str for base in bases):
+                return Handle(self, number, name[:100], bases, is_callable is True)
+        if type(reference) is list and len(reference) == 2 and reference[0] == "callback":
+            number = reference[1]
+            if type(number) is int and number in self.callbacks:
+                return self.callbacks[number]
+        raise wire.WireError("a reference to nothing")
+
+    # -- what comes back instead of a value
+
+    def _raise(self, content: list[Any]) -> None:
+        try:
+            found = content[0]
+            error = RemoteError(
+                type_name=str(found["type"])[:200], message=str(found["message"])[:4000],
+                bases=tuple(str(base) for base in found["bases"])[:32], traceback=str(found["traceback"])[:8000],
+                line=found["line"] if type(found["line"]) is int else None)
+        except (TypeError, KeyError, IndexError):
+            self.broken("an exception of the wrong form")
+        raise raised(error)
+
+    def _call_back(self, content: list[Any]) -> None:
+        """The answer calls a function of the suite's."""
+        if len(content) != 3 or type(content[0]) is not int or (
+                type(content[1]) is not list or type(content[2]) is not dict):
+            self.broken("a callback of the wrong form")
+        number, args, kwargs = content
+        try:
+            if not all(type(key) is str for key in kwargs):
+                raise TypeError("keywords must be strings")
+            if number not in self.callbacks:
+                raise RuntimeError("this function belonged to an earlier test")
+            result = self.callbacks[number](*args, **kwargs)
+        except (AttemptRaised, AttemptStopped):
+            raise
+        except Exception as error:
+            if isinstance(error, AssertionError) and self.pending_failure is None:
+                self.pending_failure = error  # a check that failed in there counts, whatever the answer makes of it
+            reply: list[Any] = ["failed", type(error).__name__, str(error)[:1000]]
+        else:
+            reply = ["returned", result]
+        self.send(reply)
+
+
+class _Tape:
+    """Asks for one call's vector-Jacobian products, and lets the other side forget it in the end."""
+
+    def __init__(self, connection: Connection, number: int, shapes: list[tuple[int, ...]],
+                 mirrors: list[tuple[int, Any]]) -> None:
+        self.connection, self.number, self.shapes = connection, number, shapes
+        self.mirrors = [number for number, _ in mirrors]
+        self.mirror_shapes = [tuple(mirror.shape) for _, mirror in mirrors]
+        weakref.finalize(self, connection.released.append, number)
+
+    def vjp(self, grads: list[Any]) -> tuple[list[Any], list[Any]]:
+        connection = self.connection
+        if connection.nesting == 0:
+            connection.begin("the backward pass", connection.problem.limits.call_s)
+        found = connection.request(["vjp", self.number, [None if g is None else g.detach() for g in grads], self.mirrors])
+        inputs, parameters = _pair(list(found) if isinstance(found, tuple) else found)
+        self._check(inputs, self.shapes)
+        self._check(parameters, self.mirror_shapes)
+        return inputs, parameters
+
+    def _check(self, values: Any, shapes: list[tuple[int, ...]]) -> None:
+        torch = sys.modules["torch"]
+        if type(values) is not list or len(values) != len(shapes) or not all(
+                value is None or (isinstance(value, torch.Tensor) and tuple(value.shape) == shape)
+                for value, shape in zip(values, shapes)):
+            self.connection.broken("gradients of the wrong form")
+
+
+def _replace(value: Any, new: dict[int, Any]) -> Any:
+    if id(value) in new:
+        return new[id(value)]
+    if type(value) is list:
+        return [_replace(item, new) for item in value]
+    if type(value) is tuple:
+        return tuple(_replace(item, new) for item in value)
+    if type(value) is dict:
+        return {key: _replace(item, new) for key, item in value.items()}
+    return value

@@ -1,0 +1,365 @@
+"""What an answer may not use: names and imports found by reading it (in the judge), and everything else while it runs
+(in the attempt's process). Judges no result.
+
+None of this keeps the hidden tests secret: they are in another process. It keeps answers honest about how they got
+their result, and names what they tried.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType, ModuleType
+from typing import Any
+
+DENIED_STDLIB = frozenset("""
+    _ctypes _multiprocessing _posixshmem _posixsubprocess _socket _thread_interpreters _xxsubinterpreters antigravity
+    asyncio asyncore bdb builtins cProfile code codeop ctypes curses dbm distutils ensurepip faulthandler fcntl ftplib
+    http idlelib imaplib imp importlib lib2to3 mmap multiprocessing nntplib nt pdb pipes pkgutil poplib posix profile
+    pty pydoc readline resource runpy sched select selectors shelve smtplib socket socketserver sqlite3 ssl subprocess
+    syslog telnetlib termios test tkinter trace tracemalloc tty turtle urllib venv webbrowser wsgiref xmlrpc zipapp
+    zipimport
+""".split())
+"""standard modules that reach files, the network, processes or the interpreter itself"""
+
+DENIED_CALLS = frozenset({"eval", "exec", "compile", "__import__", "open", "input", "breakpoint"})
+DENIED_ATTRIBUTES = frozenset("""
+    __subclasses__ __globals__ __builtins__ __code__ __closure__ __loader__ __spec__ f_back f_globals f_locals
+    f_builtins f_code gi_frame cr_frame ag_frame tb_frame _getframe _current_frames get_objects get_referrers
+    get_referents settrace setprofile addaudithook meta_path path_hooks _ctypes ctypeslib _disable_current_modes
+    _DisableTorchDispatch _posixsubprocess _unsafe_set_version_counter
+""".split())
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A broken rule: what was used, and in which line of the answer."""
+
+    what: str
+    line: int | None = None
+
+
+def is_standard(package: str) -> bool:
+    return package in sys.stdlib_module_names
+
+
+def import_problem(module: str, libraries: Sequence[str]) -> str | None:
+    """Why `module` may not be imported by an answer, or None where it may."""
+    package = module.partition(".")[0]
+    if package in libraries or package in ("kit", "__future__"):
+        return None
+    if is_standard(package):
+        if package in DENIED_STDLIB:
+            return f"imports {module}, which reaches beyond the answer"
+        return None
+    allowed = f"{', '.join(libraries)} and the standard library" if libraries else "only the standard library"
+    return f"imports {module}; what may be imported here: {allowed}"
+
+
+def find_in_source(tree: ast.Module, libraries: Sequence[str], forbid: Sequence[str]) -> Violation | None:
+    """The first rule that the text of an answer breaks."""
+    reader = _Reader(libraries, forbid)
+    reader.bound = _bound_names(tree)
+    reader.visit(tree)
+    return min(reader.found, key=lambda violation: violation.line or 0, default=None)
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    bound = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+    return bound
+
+
+class _Reader(ast.NodeVisitor):
+    def __init__(self, libraries: Sequence[str], forbid: Sequence[str]) -> None:
+        self.libraries, self.forbid = libraries, frozenset(forbid)
+        self.aliases: dict[str, str] = {}
+        self.bound: set[str] = set()
+        self.found: list[Violation] = []
+
+    def report(self, what: str, node: ast.AST) -> None:
+        self.found.append(Violation(what, getattr(node, "lineno", None)))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if problem := import_problem(alias.name, self.libraries):
+                self.report(problem, node)
+            self.dotted(alias.name, node)
+            self.aliases[alias.asname or alias.name.partition(".")[0]] = (
+                alias.name if alias.asname else alias.name.partition(".")[0])
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.level:
+            return  # fails when it runs: an answer is one file, not a package
+        module = node.module or ""
+        if problem := import_problem(module, self.libraries):
+            self.report(problem, node)
+        for alias in node.names:
+            name = f"{module}.{alias.name}"
+            self.dotted(name, node)
+            if alias.name in DENIED_ATTRIBUTES:
+                self.report(f"uses {name}", node)
+            self.aliases[alias.asname or alias.name] = name
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if node.attr in DENIED_ATTRIBUTES:
+            self.report(f"uses {node.attr}, which inspects the interpreter", node)
+        elif name := self.resolve(node):
+            self.dotted(name, node)
+            if name == "sys.modules":
+                self.report("uses sys.modules", node)
+        self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            if node.id in DENIED_CALLS and node.id not in self.bound and node.id not in self.aliases:
+                self.report(f"uses {node.id}()", node)
+            elif node.id in ("__builtins__", "__loader__", "__spec__"):
+                self.report(f"uses {node.id}", node)
+
+    def resolve(self, node: ast.expr) -> str | None:
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self.aliases:
+            return None
+        return ".".join([self.aliases[node.id], *reversed(parts)])
+
+    def dotted(self, name: str, node: ast.AST) -> None:
+        if name in self.forbid:
+            self.report(f"uses {name}, which this problem is about", node)
+
+
+# What follows runs in the attempt's process.
+
+Report = Callable[[Violation], None]
+"""Tells the judge and does not return."""
+
+_PROCESS_EVENTS = frozenset("""
+    os.fork os.forkpty os.exec os.posix_spawn os.spawn os.system os.startfile os.kill os.killpg subprocess.Popen
+    pty.spawn signal.pthread_kill _posixsubprocess.fork_exec
+""".split())
+_PATH_EVENTS = frozenset("""
+    os.listdir os.scandir os.chdir os.remove os.rename os.rmdir os.mkdir os.chmod os.chown os.lchown os.link
+    os.symlink os.truncate os.utime shutil.rmtree shutil.move shutil.copyfile shutil.copytree sqlite3.connect
+    os.chroot os.mount os.walk os.fwalk
+""".split())
+_INTERPRETER_EVENTS = frozenset("""
+    gc.get_objects gc.get_referrers gc.get_referents sys._getframe sys._current_frames sys._current_exceptions
+    sys._getframemodulename sys.settrace sys.setprofile sys.addaudithook object.__getattr__ object.__setattr__
+    object.__delattr__ code.__new__ function.__new__ exec compile marshal.loads marshal.load resource.setrlimit
+    resource.prlimit cpython.run_command
+""".split())
+_READABLE = ("/usr/", "/lib/", "/lib64/", "/etc/", "/sys/", "/opt/nvidia", "/proc/cpuinfo", "/proc/meminfo",
+             "/proc/self/status", "/proc/self/maps", "/proc/stat", "/proc/sys/", "/proc/driver/nvidia")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/nvidia", "/dev/shm/")
+_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Guard:
+    """Watches the interpreter of an attempt's process through an audit hook, which cannot be taken out again.
+
+    filename: the answer's name in tracebacks. own: folder it may write to. hidden: folders nobody may open.
+    """
+
+    def __init__(self, filename: str, libraries: Sequence[str], own: str, hidden: Sequence[str],
+                 report: Report) -> None:
+        self._filename, self._libraries, self._report = filename, tuple(libraries), report
+        self._own = os.path.realpath(own) + os.sep
+        self._hidden = tuple(os.path.realpath(folder) + os.sep for folder in hidden)
+        standard = {os.path.realpath(os.path.dirname(path)) + os.sep for path in (os.__file__,) if path}
+        self._standard = tuple(standard)
+        folders = {os.path.realpath(path) + os.sep for path in sys.path if path}
+        folders |= {os.path.realpath(prefix) + os.sep for prefix in (sys.base_prefix, sys.prefix) if prefix != "/"}
+        self._libraries_folders = tuple(folders)
+        self._busy = threading.local()
+
+    def install(self) -> None:
+        """Start watching. From here on the process serves the answer only."""
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if event not in _WATCHED and not event.startswith(("socket.", "ctypes.", "urllib.", "ftplib.", "http.")):
+            return
+        if getattr(self._busy, "now", False):
+            return
+        self._busy.now = True
+        try:
+            found = self._judge(event, args)
+        finally:
+            self._busy.now = False
+        if found:
+            self._report(Violation(found, _line(sys._getframe(1), self._filename)))
+
+    def _judge(self, event: str, args: tuple[Any, ...]) -> str | None:
+        if event == "import":
+            return self._imported(str(args[0]))
+        if event == "open":
+            return self._opened(args)
+        if event in _PROCESS_EVENTS:
+            return f"starts or signals a process ({event})"
+        if event in _PATH_EVENTS:
+            return self._touched(event, args)
+        if event == "socket.sendmsg" and sys._getframe(2).f_code.co_filename == _WIRE:
+            return None
+        if event.startswith(("socket.", "urllib.", "ftplib.", "http.")):
+            return f"uses the network ({event})"
+        if event.startswith("ctypes."):
+            return None if self._is_library(self._caller()) else f"calls native code ({event})"
+        frame = sys._getframe(2)
+        if event in _INTERPRETER_EVENTS and frame.f_code.co_filename in (self._filename, "<string>"):
+            if event in ("object.__setattr__", "object.__delattr__") and not str(args[1]).startswith("__"):
+                return None
+            detail = f" {args[1]}" if event.startswith("object.") and len(args) > 1 else ""
+            return f"inspects or changes the interpreter ({event}{detail})"
+        return None
+
+    def _imported(self, module: str) -> str | None:
+        """A rule is broken where the answer itself imports what it may not. A library that looks for an optional
+        companion is only told that there is none."""
+        problem = import_problem(module, self._libraries)
+        if problem is None:
+            return None
+        if is_standard(module.partition(".")[0]):
+            return problem if self._is_answer(self._caller(skip_standard=False)) else None
+        caller = self._caller()
+        if self._is_library(caller):
+            if module.partition(".")[0] in _SHORTCUTS:
+                raise ModuleNotFoundError(problem, name=module)
+            return None
+        return problem
+
+    def _opened(self, args: tuple[Any, ...]) -> str | None:
+        path, mode, flags = (*args, None, None, None)[:3]
+        if isinstance(path, int) or path is None:
+            return None
+        real = self._real(path)
+        writes = bool((flags or 0) & _WRITE) if isinstance(flags, int) else bool(set(str(mode or "r")) & set("wax+"))
+        if real.startswith(self._own) or real.startswith(_DEVICES):
+            return None
+        if any((real + os.sep).startswith(folder) for folder in self._hidden):
+            return f"opens {real}"
+        if not writes and (real.startswith(_READABLE) or real.startswith(self._libraries_folders)):
+            return None
+        return f"{'writes to' if writes else 'opens'} {real}"
+
+    def _touched(self, event: str, args: tuple[Any, ...]) -> str | None:
+        reads = event in ("os.listdir", "os.scandir", "os.walk", "os.fwalk")
+        for path in args[:2] if event in ("os.rename", "os.link", "os.symlink", "shutil.move") else args[:1]:
+            if isinstance(path, int):
+                continue
+            if event == "sqlite3.connect" and path in (":memory:", b":memory:"):
+                continue
+            real = self._real("." if path is None else path) + os.sep
+            if real.startswith(self._own):
+                continue
+            if reads and not any(real.startswith(folder) for folder in self._hidden) and (
+                    real.startswith(_READABLE) or real.startswith(self._libraries_folders)):
+                continue
+            return f"touches {real.rstrip(os.sep)} ({event})"
+        return None
+
+    def _real(self, path: Any) -> str:
+        try:
+            return os.path.realpath(os.fsdecode(path))
+        except (TypeError, ValueError, OSError):
+            return "?"
+
+    def _caller(self, skip_standard: bool = True) -> FrameType | None:
+        """The nearest frame outside this module and the import system, and (unless told) the standard library."""
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None:
+            name = frame.f_code.co_filename
+            standard = self._in_standard(name) if skip_standard else f"{os.sep}importlib{os.sep}" in name
+            if name != __file__ and not name.startswith("<frozen") and not standard:
+                return frame
+            frame = frame.f_back
+        return None
+
+    def _in_standard(self, name: str) -> bool:
+        return name.startswith(self._standard) and "-packages" not in name
+
+    def _is_answer(self, frame: FrameType | None) -> bool:
+        return frame is not None and frame.f_code.co_filename in (self._filename, "<string>", "kit.py")
+
+    def _is_library(self, frame: FrameType | None) -> bool:
+        return frame is not None and "-packages" in frame.f_code.co_filename
+
+
+_WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import"}
+_WIRE = os.path.join(os.path.dirname(__file__), "wire.py")
+_SHORTCUTS = frozenset({"torch", "torchvision", "torchaudio", "tensorflow", "jax", "sklearn", "scipy", "cv2", "keras"})
+"""libraries that would do the work of an answer"""
+
+
+def _line(frame: FrameType | None, filename: str) -> int | None:
+    while frame is not None:
+        if frame.f_code.co_filename == filename:
+            return frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def forbid_names(names: Sequence[str], filename: str, report: Report) -> None:
+    """Replace each dotted name, wherever a loaded module holds the same object, by a function that reports its use."""
+    for dotted in names:
+        module_name, _, attribute = dotted.rpartition(".")
+        holder: Any = sys.modules.get(module_name.partition(".")[0])
+        for part in module_name.split(".")[1:]:
+            holder = getattr(holder, part, None)
+        found = getattr(holder, attribute, None)
+        if found is None:
+            continue
+        stand_in = _reporter(dotted, filename, report)
+        for module in list(sys.modules.values()):
+            if isinstance(module, ModuleType):
+                for key, value in list(vars(module).items()):
+                    if value is found:
+                        setattr(module, key, stand_in)
+
+
+def _reporter(dotted: str, filename: str, report: Report) -> Callable[..., Any]:
+    def forbidden(*args: Any, **kwargs: Any) -> None:
+        report(Violation(f"uses {dotted}, which this problem is about", _line(sys._getframe(1), filename)))
+    forbidden.__name__ = dotted.rpartition(".")[2]
+    return forbidden
+
+
+def operator_watch(operators: Sequence[str], filename: str, report: Report) -> Any:
+    """A context in which none of these Torch operators ("aten.convolution") may run, whatever it is called by."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    banned = frozenset(operators)
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+            if name in banned:
+                report(Violation(f"runs the operator {name}, which this problem is about",
+                                 _line(sys._getframe(1), filename)))
+            return func(*args, **(kwargs or {}))
+
+    return Watch()
+
+
+def disarm() -> None:
+    """Take out of reach what an audit hook does not see."""
+    posix = sys.modules.get("_posixsubprocess")
+    if posix is not None:
+        def fork_exec(*args: Any) -> None:
+            sys.audit("_posixsubprocess.fork_exec")
+            raise PermissionError("an answer may not start processes")
+        posix.fork_exec = fork_exec  # type: ignore[attr-defined]
+    builtins.input = lambda *args: (_ for _ in ()).throw(EOFError("an answer has no keyboard"))  # type: ignore[assignment]

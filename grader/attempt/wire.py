@@ -1,0 +1,413 @@
+"""Frames and values: how data crosses between the judge and the attempt. Knows nothing of processes, calls or rules.
+
+A frame is a header, a table of buffer lengths, a MessagePack body and the raw buffers of its arrays, so that a large
+array is never copied into a message. Only data crosses: None, bool, int, float, complex, str, bytes, list, tuple, dict,
+set, range, slice, Ellipsis, dtypes, NumPy arrays, scalars and generators, Torch tensors, and numbered references to
+what cannot be copied. Nothing is ever unpickled or evaluated. A frame from a hostile peer is bounded in bytes, in
+containers and in depth, and anything malformed is a WireError.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import numpy as np
+
+HEADER = struct.Struct("<4sIIQ")  # magic, bytes of body, number of buffers, bytes of all buffers together
+MAGIC = b"prp1"
+MAX_BODY = 8 << 20
+MAX_BUFFERS = 4096
+MAX_CONTAINERS = 200_000
+MAX_DEPTH = 100
+MAX_ODD_KEYS = 10_000
+"""dict keys other than strings: their hashes can be chosen to collide, so there must not be many"""
+MAX_INT_BITS = 1 << 16
+MAX_DIMS = 32
+
+(TUPLE, BIGINT, COMPLEX, ARRAY, TENSOR, SCALAR, SLICE, DTYPE, ELLIPSIS, SET, RANGE, GENERATOR, DEVICE, REF) = range(14)
+_ARRAY_DTYPE = re.compile(r"[<>|=]?([?biufc]\d{1,2}|[SU]\d{1,6}|[mM]8(\[\w+\])?)")
+_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+_TORCH_DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
+                 "float32", "float64", "bfloat16", "complex64", "complex128")
+
+Buffer = bytearray | memoryview
+
+
+class WireError(Exception):
+    """A frame or a value that breaks the format."""
+
+
+class Encoder:
+    """One value -> body and buffers. `reference(value)` numbers what cannot be copied; `tensor(value)` may add
+    what the gradients need to know of a tensor."""
+
+    def __init__(self, reference: Callable[[Any], Any], tensor: Callable[[Any], Any] | None = None) -> None:
+        self._reference, self._tensor = reference, tensor
+        self.buffers: list[memoryview] = []
+
+    def encode(self, value: Any) -> bytes:
+        return self._pack(value)
+
+    def _pack(self, value: Any) -> bytes:
+        try:
+            return bytes(msgpack.packb(value, default=self._other, strict_types=True))
+        except (RecursionError, ValueError, OverflowError) as error:
+            raise WireError(f"a value that cannot be sent: {error}") from None
+
+    def _ext(self, code: int, content: Any) -> msgpack.ExtType:
+        return msgpack.ExtType(code, content if isinstance(content, bytes) else self._pack(content))
+
+    def _other(self, value: Any) -> Any:
+        """What MessagePack has no type for; subclasses of plain types become plain."""
+        kind = type(value)
+        if kind is tuple:
+            return self._ext(TUPLE, list(value))
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if isinstance(value, np.generic):
+            return self._scalar(value)
+        if isinstance(value, bool):
+            return bool(value)
+        if isinstance(value, int):
+            plain = int.__index__(value)
+            if -(1 << 63) <= plain < 1 << 64:
+                return plain
+            if plain.bit_length() > MAX_INT_BITS:
+                raise WireError(f"an integer of {plain.bit_length()} bits")
+            return self._ext(BIGINT, plain.to_bytes(plain.bit_length() // 8 + 1, "little", signed=True))
+        if isinstance(value, float):
+            return float.__float__(value)
+        if isinstance(value, complex):
+            return self._ext(COMPLEX, struct.pack("<dd", value.real, value.imag))
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            if isinstance(value, torch.Tensor):
+                return self._torch_tensor(value)
+            if isinstance(value, torch.Size):
+                return self._ext(TUPLE, [int(n) for n in value])
+            if isinstance(value, torch.dtype):
+                return self._ext(DTYPE, str(value))
+            if isinstance(value, torch.device):
+                return self._ext(DEVICE, str(value))
+        if isinstance(value, dict):
+            return dict(dict.items(value))
+        if isinstance(value, list):
+            return list(list.__iter__(value))
+        if isinstance(value, tuple):
+            return self._ext(TUPLE, list(tuple.__iter__(value)))
+        if kind is set or kind is frozenset:
+            return self._ext(SET, [kind is frozenset, list(value)])
+        if kind is range:
+            return self._ext(RANGE, [value.start, value.stop, value.step])
+        if kind is slice:
+            return self._ext(SLICE, [value.start, value.stop, value.step])
+        if value is Ellipsis:
+            return self._ext(ELLIPSIS, b"")
+        if isinstance(value, np.dtype) and value.kind != "V" and not value.hasobject:
+            return self._ext(DTYPE, value.str)
+        if isinstance(value, type) and issubclass(value, np.generic) and value.__module__ == "numpy":
+            return self._ext(DTYPE, f"class:{value.__name__}")
+        if isinstance(value, np.random.Generator) and type(value.bit_generator).__name__ in _BIT_GENERATORS:
+            return self._ext(GENERATOR, value.bit_generator.state)
+        return self._ext(REF, self._reference(value))
+
+    def _array(self, value: np.ndarray[Any, Any]) -> msgpack.ExtType:
+        plain = np.asarray(value) if type(value) is np.ndarray else np.ndarray.view(value, np.ndarray)
+        if plain.dtype.hasobject or plain.dtype.kind == "V" or not _ARRAY_DTYPE.fullmatch(plain.dtype.str):
+            return self._ext(REF, self._reference(value))
+        layout, flat = _layout(plain.flags.c_contiguous, plain.flags.f_contiguous), plain
+        data = np.ascontiguousarray(flat.T if layout == 1 else flat)
+        index = self._buffer(data)
+        return self._ext(ARRAY, [plain.dtype.str, list(plain.shape), index, layout])
+
+    def _buffer(self, data: np.ndarray[Any, Any]) -> int:
+        if len(self.buffers) >= MAX_BUFFERS:
+            raise WireError(f"more than {MAX_BUFFERS} arrays in one message")
+        raw = data.reshape(-1).view(np.uint8) if data.size else np.empty(0, np.uint8)
+        self.buffers.append(memoryview(raw))
+        return len(self.buffers) - 1
+
+    def _scalar(self, value: np.generic) -> Any:
+        if value.dtype.hasobject or not _ARRAY_DTYPE.fullmatch(value.dtype.str):
+            return self._ext(REF, self._reference(value))
+        return self._ext(SCALAR, [value.dtype.str, value.tobytes()])
+
+    def _torch_tensor(self, value: Any) -> msgpack.ExtType:
+        name = str(value.dtype).removeprefix("torch.")
+        if name not in _TORCH_DTYPES or str(value.layout) != "torch.strided" or value.device.type == "meta":
+            return self._ext(REF, self._reference(value))
+        extra = self._tensor(value) if self._tensor else None
+        torch = sys.modules["torch"]
+        with torch.no_grad(), torch._C._DisableTorchDispatch():
+            plain = value.detach().cpu().resolve_conj().resolve_neg()
+            layout = _layout(plain.is_contiguous(), plain.ndim > 1 and plain.permute(
+                *reversed(range(plain.ndim))).is_contiguous())
+            dense = plain.permute(*reversed(range(plain.ndim))).contiguous() if layout == 1 else plain.contiguous()
+            flat = dense.reshape(-1)
+            array = flat.view(torch.int16).numpy() if name == "bfloat16" else flat.numpy()
+        index = self._buffer(array)
+        return self._ext(TENSOR, [name, list(plain.shape), index, layout, extra])
+
+
+def _layout(c_contiguous: bool, f_contiguous: bool) -> int:
+    """0 row-major, 1 column-major, 2 neither: the receiver builds an array of the same kind."""
+    return 0 if c_contiguous else 1 if f_contiguous else 2
+
+
+class Decoder:
+    """Body and buffers -> value. `resolve(reference)` finds what a reference stands for; `tensor(value, extra)` ties a
+    received tensor to its gradients."""
+
+    def __init__(self, buffers: list[Buffer], resolve: Callable[[Any], Any],
+                 tensor: Callable[[Any, Any], Any] | None = None) -> None:
+        self._buffers, self._resolve, self._tensor = buffers, resolve, tensor
+        self._taken = [False] * len(buffers)
+        self._containers = 0
+        self._nesting = 0
+
+    def decode(self, body: Buffer | bytes) -> Any:
+        try:
+            value = self._unpack(body)
+        except WireError:
+            raise
+        except RecursionError:
+            raise WireError("values nested too deeply") from None
+        except Exception as error:  # msgpack raises a dozen kinds; all of them mean the same here
+            raise WireError(f"malformed message: {type(error).__name__}: {error}") from None
+        if self._containers > MAX_DEPTH:
+            _bound_depth(value)
+        return value
+
+    def _unpack(self, body: Buffer | bytes) -> Any:
+        self._nesting += 1
+        if self._nesting > MAX_DEPTH:
+            raise WireError("values nested too deeply")
+        try:
+            return msgpack.unpackb(body, ext_hook=self._ext, object_pairs_hook=self._dict, list_hook=self._list,
+                                   strict_map_key=False)
+        finally:
+            self._nesting -= 1
+
+    def _count(self) -> None:
+        self._containers += 1
+        if self._containers > MAX_CONTAINERS:
+            raise WireError(f"more than {MAX_CONTAINERS} lists and dicts in one message")
+
+    def _list(self, items: list[Any]) -> list[Any]:
+        self._count()
+        return items
+
+    def _dict(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        self._count()
+        if len(pairs) > MAX_ODD_KEYS and not all(type(key) is str for key, _ in pairs):
+            raise WireError(f"a dict with more than {MAX_ODD_KEYS} keys that are not strings")
+        return dict(pairs)
+
+    def _ext(self, code: int, raw: bytes) -> Any:
+        self._count()
+        if code == COMPLEX:
+            return complex(*struct.unpack("<dd", raw))
+        if code == BIGINT:
+            if len(raw) > MAX_INT_BITS // 8 + 1:
+                raise WireError("an integer that is too long")
+            return int.from_bytes(raw, "little", signed=True)
+        if code == ELLIPSIS:
+            return Ellipsis
+        content = self._unpack(raw)
+        if code == TUPLE:
+            return tuple(_of(content, list))
+        if code == ARRAY:
+            return self._array(*_of(content, list))
+        if code == TENSOR:
+            return self._torch_tensor(*_of(content, list))
+        if code == SCALAR:
+            name, data = content
+            return np.frombuffer(_of(data, bytes), dtype=_numpy_dtype(name))[0]
+        if code == SLICE:
+            start, stop, step = content
+            return slice(start, stop, step)
+        if code == RANGE:
+            start, stop, step = content
+            return range(start, stop, step)
+        if code == SET:
+            frozen, items = content
+            if len(items) > MAX_ODD_KEYS and not all(type(item) is str for item in items):
+                raise WireError(f"a set of more than {MAX_ODD_KEYS} members that are not strings")
+            return frozenset(items) if frozen else set(items)
+        if code == DTYPE:
+            return _any_dtype(_of(content, str))
+        if code == DEVICE:
+            return sys.modules["torch"].device(_of(content, str))
+        if code == GENERATOR:
+            return _generator(_of(content, dict))
+        if code == REF:
+            return self._resolve(content)
+        raise WireError(f"unknown extension {code}")
+
+    def _take(self, index: Any, size: int) -> Buffer:
+        if type(index) is not int or not 0 <= index < len(self._buffers) or self._taken[index]:
+            raise WireError("an array without a buffer of its own")
+        buffer = self._buffers[index]
+        if len(buffer) != size:
+            raise WireError(f"an array of {size} bytes in a buffer of {len(buffer)}")
+        self._taken[index] = True
+        return buffer
+
+    def _array(self, name: Any, shape: Any, index: Any, layout: Any) -> np.ndarray[Any, Any]:
+        dtype, dims = _numpy_dtype(name), _shape(shape)
+        buffer = self._take(index, math.prod(dims) * dtype.itemsize)
+        if layout == 1:
+            return np.frombuffer(buffer, dtype).reshape(dims[::-1]).T
+        dense = np.frombuffer(buffer, dtype).reshape(dims)
+        if layout == 2 and dims:
+            wide = np.empty((*dims[:-1], 2 * dims[-1]), dtype)
+            wide[..., ::2] = dense
+            return wide[..., ::2]
+        return dense
+
+    def _torch_tensor(self, name: Any, shape: Any, index: Any, layout: Any, extra: Any) -> Any:
+        torch = sys.modules.get("torch")
+        if torch is None:
+            raise WireError("a Torch tensor where Torch is not in use")
+        if name not in _TORCH_DTYPES:
+            raise WireError(f"a tensor of dtype {name!r}")
+        dtype, dims = getattr(torch, name), _shape(shape)
+        buffer = self._take(index, math.prod(dims) * dtype.itemsize)
+        with torch.no_grad():
+            if not len(buffer):
+                value = torch.empty(dims, dtype=dtype)
+            else:
+                value = torch.frombuffer(buffer, dtype=dtype)
+                if layout == 1:
+                    value = value.reshape(dims[::-1]).permute(*reversed(range(len(dims))))
+                else:
+                    value = value.reshape(dims)
+                if layout == 2 and dims:
+                    wide = torch.empty((*dims[:-1], 2 * dims[-1]), dtype=dtype)
+                    wide[..., ::2] = value
+                    value = wide[..., ::2]
+        return self._tensor(value, extra) if self._tensor else value
+
+
+def _of(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise WireError(f"{kind.__name__} expected, {type(value).__name__} found")
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if type(value) is not list or len(value) > MAX_DIMS or not all(type(n) is int and 0 <= n < 1 << 48 for n in value):
+        raise WireError("a shape that is no shape")
+    return tuple(value)
+
+
+def _numpy_dtype(name: Any) -> np.dtype[Any]:
+    if type(name) is not str or not _ARRAY_DTYPE.fullmatch(name):
+        raise WireError(f"an array of dtype {str(name)[:40]!r}")
+    return np.dtype(name)
+
+
+def _any_dtype(name: str) -> Any:
+    if name.startswith("torch."):
+        if name.removeprefix("torch.") in _TORCH_DTYPES and "torch" in sys.modules:
+            return getattr(sys.modules["torch"], name.removeprefix("torch."))
+    elif name.startswith("class:"):
+        found = getattr(np, name.removeprefix("class:"), None)
+        if isinstance(found, type) and issubclass(found, np.generic):
+            return found
+    else:
+        return _numpy_dtype(name)
+    raise WireError(f"an unknown dtype {name[:40]!r}")
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    name = state.get("bit_generator")
+    if name not in _BIT_GENERATORS:
+        raise WireError("an unknown random generator")
+    bits = getattr(np.random, name)(0)
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def _bound_depth(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for container in level if isinstance(container, list | tuple | dict)
+                 for item in (container.values() if isinstance(container, dict) else container)
+                 if isinstance(item, list | tuple | dict)]
+        if not level:
+            return
+    raise WireError(f"values nested more than {MAX_DEPTH} deep")
+
+
+# Frames over a socket. `wait_to_read` and `wait_to_write` block until it is worth trying again, or raise.
+
+def frame(body: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
+    """The parts of a frame, to be sent one after another."""
+    lengths = [len(buffer) for buffer in buffers]
+    head = HEADER.pack(MAGIC, len(body), len(buffers), sum(lengths))
+    return [head + struct.pack(f"<{len(lengths)}Q", *lengths) + body, *(b for b in buffers if len(b))]
+
+
+def send(sock: socket.socket, parts: list[bytes | memoryview], wait_to_write: Callable[[], None]) -> None:
+    """Send every part. The socket may be blocking or not."""
+    pending = [memoryview(part) for part in parts]
+    while pending:
+        try:
+            sent = sock.sendmsg(pending[:64])
+        except BlockingIOError:
+            wait_to_write()
+            continue
+        except InterruptedError:
+            continue
+        while pending and sent >= len(pending[0]):
+            sent -= len(pending.pop(0))
+        if sent:
+            pending[0] = pending[0][sent:]
+
+
+def receive(sock: socket.socket, wait_to_read: Callable[[], None], max_bytes: int) -> tuple[bytearray, list[Buffer]]:
+    """One frame: (body, buffers). Raises WireError for a malformed one, EOFError where the peer is gone."""
+    header = _exactly(sock, HEADER.size, wait_to_read)
+    magic, body_size, count, total = HEADER.unpack(header)
+    if magic != MAGIC:
+        raise WireError("not a frame")
+    if body_size > MAX_BODY:
+        raise WireError(f"a message of {body_size:,} bytes beside its arrays; {MAX_BODY:,} are allowed")
+    if count > MAX_BUFFERS or body_size + total > max_bytes:
+        raise WireError(f"a message of {body_size + total:,} bytes in {count} arrays; {max_bytes:,} bytes are allowed")
+    lengths = struct.unpack(f"<{count}Q", _exactly(sock, 8 * count, wait_to_read)) if count else ()
+    if sum(lengths) != total:
+        raise WireError("buffer lengths that do not add up")
+    body = _exactly(sock, body_size, wait_to_read)
+    return body, [_exactly(sock, length, wait_to_read) for length in lengths]
+
+
+def _exactly(sock: socket.socket, size: int, wait_to_read: Callable[[], None]) -> bytearray:
+    data = bytearray(size)
+    view, have = memoryview(data), 0
+    while have < size:
+        try:
+            got = sock.recv_into(view[have:], size - have)
+        except BlockingIOError:
+            wait_to_read()
+            continue
+        except InterruptedError:
+            continue
+        except ConnectionResetError:
+            got = 0
+        if got == 0:
+            raise EOFError
+        have += got
+    return data

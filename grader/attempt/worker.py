@@ -1,0 +1,384 @@
+"""The attempt's side: loads the answer from text, serves calls on it, and reports what it broke. Holds no test, no
+expected value and no secret.
+
+Started by launch.py as a fresh interpreter that can import nothing of grader but wire, rules and gradients.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import linecache
+import operator
+import os
+import random
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from grader.attempt import rules, wire
+
+FILENAME = "attempt.py"
+MAX_TEXT = 4000
+"""characters of an exception's message and of its traceback that are sent"""
+
+_write, _exit = os.write, os._exit
+
+
+class Callback:
+    """A function of the suite's, as the answer sees it. Tensors that pass through it carry no gradient."""
+
+    def __init__(self, worker: Worker, number: int) -> None:
+        self._worker, self._number = worker, number
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._worker.call_back(self._number, args, kwargs)
+
+
+class Worker:
+    """Serves one attempt over one connection."""
+
+    def __init__(self, sock: socket.socket, max_bytes: int) -> None:
+        self.sock, self.max_bytes = sock, max_bytes
+        self.objects: dict[int, Any] = {}
+        self.numbers: dict[int, int] = {}
+        self.counts: dict[int, int] = {}
+        self.tapes: dict[int, Any] = {}
+        self.leaves: dict[int, Any] = {}
+        self.next_number = 0
+        self.lock = threading.RLock()
+        self.module = ModuleType("attempt")
+        self.watch: Any = contextlib.nullcontext()
+        self.new_tape: Callable[[], Any] = lambda: None
+        self.tape: Any = None
+
+    # -- frames
+
+    def receive(self) -> Any:
+        body, buffers = wire.receive(self.sock, lambda: None, self.max_bytes)
+        self.tape = None
+        return wire.Decoder(buffers, self._resolve, self._tensor_in).decode(body)
+
+    def send(self, kind: str, *content: Any, tensor: Callable[[Any], Any] | None = None) -> None:
+        encoder = wire.Encoder(self._reference, tensor)
+        body = encoder.encode([kind, *content])
+        wire.send(self.sock, wire.frame(body, encoder.buffers), lambda: None)
+
+    def _resolve(self, reference: Any) -> Any:
+        kind, number = reference
+        return Callback(self, number) if kind == "callback" else self.objects[number]
+
+    def _reference(self, value: Any) -> Any:
+        """A number for what cannot be copied, and enough for the judge to say what it is."""
+        if isinstance(value, Callback):
+            return ["callback", value._number]
+        number = self.numbers.get(id(value))
+        if number is None or self.objects.get(number) is not value:
+            number = self.next_number = self.next_number + 1
+            self.objects[number], self.numbers[id(value)] = value, number
+        self.counts[number] = self.counts.get(number, 0) + 1
+        kind = type(value)
+        return ["handle", number, _safe(lambda: kind.__name__, "object"),
+                _safe(lambda: [base.__name__ for base in kind.__mro__][:32], []), callable(value)]
+
+    def _tensor_in(self, value: Any, extra: Any) -> Any:
+        if not extra:
+            return value
+        if self.tape is None:
+            self.tape = self.new_tape()
+        index, kind = extra
+        return self.tape.receive(value, index, kind)
+
+    # -- serving
+
+    def serve(self) -> None:
+        """Answer requests until the judge hangs up."""
+        while True:
+            try:
+                request = self.receive()
+            except EOFError:
+                return
+            self.answer(request)
+
+    def answer(self, request: Any) -> None:
+        kind, content = request[0], request[1:]
+        try:
+            result, tape = self.run(kind, content)
+        except wire.WireError:
+            raise
+        except BaseException as error:
+            _flush()
+            with self.lock:
+                self.send("raised", describe(error))
+            return
+        _flush()
+        with self.lock:
+            self._reply(result, tape)
+
+    def _reply(self, result: Any, tape: Any) -> None:
+        tape_number = 0
+        outputs: list[Any] = []
+
+        def tensor_out(value: Any) -> Any:
+            if not value.requires_grad:
+                return None
+            if value.is_leaf and not (tape and any(value is leaf for leaf in tape.leaves.values())):
+                number = id(value)
+                self.leaves[number] = value
+                grad = value.grad
+                return ["leaf", number, None if grad is None else grad.detach()]
+            outputs.append(value)
+            return ["out", len(outputs) - 1]
+
+        try:
+            encoder = wire.Encoder(self._reference, tensor_out if "torch" in sys.modules else None)
+            value = encoder.encode(result)
+        except wire.WireError as error:
+            self.send("raised", {"type": "TypeError", "message": f"the result cannot be sent: {error}", "bases": [],
+                                 "traceback": "", "line": None})
+            return
+        if outputs:
+            tape = tape or self.new_tape()
+            tape.outputs = outputs
+            tape_number = self.next_number = self.next_number + 1
+            self.tapes[tape_number] = tape
+        # the value is a message within the message, so that the judge knows the tape before it meets the tensors
+        head = wire.Encoder(self._reference)
+        body = head.encode(["value", tape_number, len(outputs), value])
+        wire.send(self.sock, wire.frame(body, encoder.buffers), lambda: None)
+
+    def run(self, kind: str, content: list[Any]) -> tuple[Any, Any]:
+        tape = self.tape
+        if kind == "do":
+            name, target, args, kwargs, options = content
+            if options.get("release"):
+                self.release(options["release"])
+            if options.get("seed") is not None:
+                reseed(options["seed"])
+            with self._context(options), self.watch:
+                return self._do(name, target, args, kwargs, options.get("observe", False)), tape
+        if kind == "load":
+            return self.load(**content[0]), None
+        if kind == "vjp":
+            number, grads, parameters = content
+            return self.tapes[number].vjp(grads, [self.leaves[p] for p in parameters]), None
+        if kind == "ping":
+            return None, None
+        raise wire.WireError(f"unknown request {kind!r}")
+
+    def _context(self, options: dict[str, Any]) -> Any:
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return contextlib.nullcontext()
+        return torch.set_grad_enabled(bool(options.get("grad", True)))
+
+    def _do(self, name: str, target: Any, args: Any, kwargs: Any, observe: bool) -> Any:
+        if target is None:
+            target = self.module
+        if name == "call":
+            return target(*args, **kwargs)
+        if name == "method":
+            method, *args = args
+            function = getattr(target, method)
+            result = function(*args, **kwargs)
+            return [result, list(args), kwargs] if observe else result
+        if name == "next":
+            try:
+                return [True, next(target)]
+            except StopIteration:
+                return [False, None]
+        return _OPERATIONS[name](target, *args)
+
+    def release(self, numbers: list[list[int]]) -> None:
+        for number, count in numbers:
+            if number in self.tapes:
+                del self.tapes[number]
+                continue
+            self.counts[number] = self.counts.get(number, 0) - count
+            if self.counts[number] <= 0 and number in self.objects:
+                self.numbers.pop(id(self.objects[number]), None)
+                del self.objects[number], self.counts[number]
+
+    def call_back(self, number: int, args: Any, kwargs: Any) -> Any:
+        """Call a function of the suite's, from within a call of the suite's."""
+        with self.lock:
+            tape, self.tape = getattr(self, "tape", None), None
+            try:
+                self.send("callback", number, list(args), kwargs)
+                while True:
+                    reply = self.receive()
+                    if reply[0] == "returned":
+                        return reply[1]
+                    if reply[0] == "failed":
+                        kind = _BUILTIN_ERRORS.get(reply[1], RuntimeError)
+                        raise kind(reply[2])
+                    self.answer(reply)
+            finally:
+                self.tape = tape
+
+    # -- the answer
+
+    def load(self, source: str, kit: str | None, entries: list[str], seed: int, forbid: list[str],
+             forbid_ops: list[str]) -> dict[str, Any]:
+        """Run the answer's text as the module `attempt`; say what it defines."""
+        reseed(seed)
+        if kit is not None:
+            module = sys.modules["kit"] = ModuleType("kit")
+            _execute(kit, module, "kit.py")
+        rules.forbid_names(forbid, FILENAME, self.violation)
+        if forbid_ops:
+            self.watch = rules.operator_watch(forbid_ops, FILENAME, self.violation)
+        module = self.module
+        module.__file__ = FILENAME
+        sys.modules["attempt"] = module
+        with self.watch:
+            _execute(source, module, FILENAME)
+        public = {name: callable(value) for name, value in vars(module).items() if not name.startswith("_")}
+        return {"names": public, "signatures": {name: signature(getattr(module, name, None)) for name in entries}}
+
+    def violation(self, found: rules.Violation) -> None:
+        """Tell the judge that a rule was broken, and end: nothing the answer does may come in between."""
+        body = wire.Encoder(lambda value: None).encode(["violation", found.what, found.line])
+        message = b"".join(bytes(part) for part in wire.frame(body, []))
+        with contextlib.suppress(OSError):
+            while message:
+                message = message[_write(self.sock.fileno(), message):]
+        _exit(1)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "getattr": getattr, "setattr": setattr, "delattr": delattr, "getitem": operator.getitem,
+    "setitem": operator.setitem, "delitem": operator.delitem, "len": len, "iter": iter, "contains": operator.contains,
+    "enter": lambda target: type(target).__enter__(target),
+    "exit": lambda target: type(target).__exit__(target, None, None, None),
+    "repr": repr, "str": str, "bool": bool, "float": float, "int": int, "dir": dir, "eq": operator.eq,
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "matmul": operator.matmul,
+    "truediv": operator.truediv, "neg": operator.neg, "lt": operator.lt, "le": operator.le, "gt": operator.gt,
+    "ge": operator.ge,
+}
+_BUILTIN_ERRORS: dict[str, type[Exception]] = {
+    error.__name__: error for error in (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, RuntimeError,
+                                        StopIteration, AttributeError, AssertionError, NotImplementedError)}
+
+
+def _execute(source: str, module: ModuleType, filename: str) -> None:
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
+
+
+def _safe(question: Callable[[], Any], otherwise: Any) -> Any:
+    try:
+        return question()
+    except Exception:
+        return otherwise
+
+
+def _flush() -> None:
+    """What was printed reaches the judge before the reply; an answer may have replaced or closed the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+
+
+def reseed(seed: int) -> None:
+    """Set every global random state, so that a verdict does not depend on chance."""
+    random.seed(seed)
+    np.random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def signature(function: Any) -> list[list[Any]] | None:
+    """Parameters as [name, kind, has a default], or None where Python cannot tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return [[p.name, int(p.kind), p.default is not p.empty] for p in parameters]
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception as data: its type, its message, the answer's own lines."""
+    kind = type(error)
+    message = _safe(lambda: str(error), "")[:MAX_TEXT]
+    frames = _safe(lambda: [frame for frame in traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), lookup_lines=False) if frame.filename in (FILENAME, "kit.py")], [])
+    shown = frames if len(frames) <= 12 else [*frames[:6], *frames[-6:]]
+    lines = ["Traceback (most recent call last):\n"] * bool(shown)
+    for i, frame in enumerate(traceback.format_list(shown)):
+        if i == 6 and len(frames) > 12:
+            lines.append(f"  [{len(frames) - 12} more lines of the same recursion]\n")
+        lines.append(frame)
+    if isinstance(error, SyntaxError):
+        lines = _safe(lambda: traceback.format_exception_only(kind, error), [])
+    else:
+        lines.append(f"{kind.__name__}: {message}\n" if message else f"{kind.__name__}\n")
+    text = "".join(lines)
+    return {"type": str(kind.__name__)[:200], "message": message,
+            "bases": _safe(lambda: [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"], []),
+            "traceback": text if len(text) <= MAX_TEXT else text[:MAX_TEXT // 2] + "...\n" + text[-MAX_TEXT // 2:],
+            "line": frames[-1].lineno if frames else None}
+
+
+def _limit(memory_bytes: int, disk_bytes: int, cpu_s: int, threads: int, own_uid: bool) -> None:
+    """Resource limits of the operating system: a second line behind the judge's own watch."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, disk_bytes), (resource.RLIMIT_CPU, cpu_s),
+              (resource.RLIMIT_NOFILE, 256)]
+    if own_uid:  # counted per user: only meaningful where nobody else is that user
+        wanted.append((resource.RLIMIT_NPROC, threads))
+    if memory_bytes and sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as statm:
+            pages = int(statm.read().split()[0])
+            wanted.append((resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes))
+    for name, value in wanted:
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(name)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(name, (value, value))
+
+
+def _drop_to(uid: int) -> None:
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def main(options: dict[str, Any]) -> None:
+    """Import the libraries, give up every right, and serve. `options` come from launch.py."""
+    sock = socket.socket(fileno=options["fd"])
+    os.set_inheritable(options["fd"], False)
+    sock.setblocking(True)
+    worker = Worker(sock, options["frame_bytes"])
+    for name in options["preload"]:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    if "torch" in sys.modules:
+        from grader.attempt import gradients
+
+        worker.new_tape = gradients.Tape
+        sys.modules["torch"].set_num_threads(options["threads"])
+    reseed(0)
+    _limit(options["memory_bytes"], options["disk_bytes"], options["cpu_s"], options["processes"], bool(options["uid"]))
+    _drop_to(options["uid"])
+    worker.send("ready", os.getpid())
+    for name in [name for name in sys.modules if name.partition(".")[0] == "grader" or name == "__main__"]:
+        del sys.modules[name]
+    sys.modules["__main__"] = ModuleType("__main__")
+    rules.disarm()
+    rules.Guard(FILENAME, options["libraries"], os.getcwd(), options["hidden"], worker.violation).install()
+    try:
+        worker.serve()
+    except (OSError, EOFError):
+        pass
+    _exit(0)
