@@ -184,6 +184,7 @@ class Guard:
         folders = {os.path.realpath(path) + os.sep for path in sys.path if path}
         folders |= {os.path.realpath(prefix) + os.sep for prefix in (sys.base_prefix, sys.prefix) if prefix != "/"}
         self._libraries_folders = tuple(folders)
+        self._trusted = set(self._libraries).union(*(_COMPANIONS.get(name, ()) for name in self._libraries))
         self._busy = threading.local()
 
     def install(self) -> None:
@@ -235,11 +236,12 @@ class Guard:
         if is_standard(module.partition(".")[0]):
             return problem if self._is_answer(self._caller(skip_standard=False)) else None
         caller = self._caller()
-        if self._is_library(caller):
-            if module.partition(".")[0] in _SHORTCUTS:
-                raise ModuleNotFoundError(problem, name=module)
-            return None
-        return problem
+        importer = _package_of(caller)
+        if importer is None or importer not in self._trusted:
+            return problem  # the answer, or a library that it got hold of in some other way
+        if module.partition(".")[0] not in self._trusted:
+            raise ModuleNotFoundError(problem, name=module)
+        return None
 
     def _opened(self, args: tuple[Any, ...]) -> str | None:
         path, mode, flags = (*args, None, None, None)[:3]
@@ -300,8 +302,19 @@ class Guard:
 
 _WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import"}
 _WIRE = os.path.join(os.path.dirname(__file__), "wire.py")
-_SHORTCUTS = frozenset({"torch", "torchvision", "torchaudio", "tensorflow", "jax", "sklearn", "scipy", "cv2", "keras"})
-"""libraries that would do the work of an answer"""
+_COMPANIONS = {"torch": frozenset("""
+    numpy sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions setuptools packaging triton nvidia
+    cuda torchgen functorch optree yaml
+""".split())}
+"""what a library imports for itself"""
+
+
+def _package_of(frame: FrameType | None) -> str | None:
+    """The third-party package that a frame's code belongs to."""
+    if frame is None:
+        return None
+    _, found, rest = frame.f_code.co_filename.rpartition("-packages" + os.sep)
+    return rest.partition(os.sep)[0].removesuffix(".py") if found else None
 
 
 def _line(frame: FrameType | None, filename: str) -> int | None:

@@ -354,6 +354,14 @@ def _drop_to(uid: int) -> None:
         os.setresuid(uid, uid, uid)
 
 
+def _die_with_the_judge() -> None:
+    """An endless loop must not outlive a judge that was killed. Has to come after a change of user, which undoes it."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+
+
 def main(options: dict[str, Any]) -> None:
     """Import the libraries, give up every right, and serve. `options` come from launch.py."""
     sock = socket.socket(fileno=options["fd"])
@@ -371,6 +379,7 @@ def main(options: dict[str, Any]) -> None:
     reseed(0)
     _limit(options["memory_bytes"], options["disk_bytes"], options["cpu_s"], options["processes"], bool(options["uid"]))
     _drop_to(options["uid"])
+    _die_with_the_judge()
     worker.send("ready", os.getpid())
     for name in [name for name in sys.modules if name.partition(".")[0] == "grader" or name == "__main__"]:
         del sys.modules[name]
