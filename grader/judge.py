@@ -169,7 +169,7 @@ def _verdict(problem: Problem, plugin: SuitePlugin) -> Verdict:
 def _entry_fault(entry: Entry, attempt: Attempt, found: Any) -> str | None:
     """Why the answer's entry point cannot be called as the prompt says, or None."""
     if not attempt.defines(entry.name):
-        return f"The file defines no '{entry.name}'."
+        return f"The file defines no function or class '{entry.name}'."
     asked = _parameters(entry.signature)
     if asked is None or type(found) is not list:
         return None

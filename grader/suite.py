@@ -187,6 +187,9 @@ class SuitePlugin:
             status = Status.MEMORY_LIMIT if error.error.type_name == "MemoryError" else Status.RUNTIME_ERROR
             details |= {"message": str(error), "traceback": error.error.traceback}
             self.failed_with_not_implemented += error.error.type_name == "NotImplementedError"
+        elif type(error).__module__ == "hypothesis.errors" and "Flaky" in type(error).__name__:
+            status = Status.WRONG_ANSWER
+            details |= {"message": "the same call gave a right result once and a wrong one another time"}
         elif (fault := self._fault(error)) is not None:
             self.fault, status = fault, Status.JUDGE_ERROR
             details |= {"message": f"the test itself broke: {type(error).__name__}: {error}"}
@@ -230,6 +233,10 @@ def run(plugin: SuitePlugin, *, fail_fast: bool = False) -> None:
     suite = plugin.problem.suite
     if not suite.exists():
         raise JudgeFault(f"{suite} does not exist")
+    sys.modules.pop("kit", None)
+    if plugin.problem.kit:
+        load_module("kit", plugin.problem.kit)
+    before = set(sys.modules)
     held = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("PYTEST_")}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     errors = _CollectionErrors()
@@ -246,10 +253,15 @@ def run(plugin: SuitePlugin, *, fail_fast: bool = False) -> None:
     finally:
         os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
         os.environ.update(held)
+        # pytest names a suite's module after its file, so the next problem's suite would be taken for this one
+        for name in [name for name in sys.modules if name not in before and name.rpartition(".")[2] == suite.stem]:
+            del sys.modules[name]
     if code == pytest.ExitCode.INTERRUPTED and errors.interrupted:
         raise KeyboardInterrupt
     if errors.texts:
         raise JudgeFault("the suite cannot be collected:\n" + "\n".join(errors.texts))
+    if plugin.module is not None and Path(str(plugin.module.__file__)) != suite:
+        raise JudgeFault(f"pytest ran {plugin.module.__file__} instead of {suite}")
     if not plugin.collected:
         raise JudgeFault(f"{suite} holds no tests")
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):

@@ -54,7 +54,8 @@ class Attempt:
             connection.broken("its description is not one")
 
     def defines(self, name: str) -> bool:
-        return name in self._names
+        """Whether the answer has something callable of this name."""
+        return self._names.get(name, False)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
