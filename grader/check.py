@@ -9,12 +9,22 @@ from __future__ import annotations
 import numbers
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 MAX_SHOWN = 400
 """array elements shown in full; beyond, only the neighbourhood of the worst one"""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A call's result, and its arguments as they were after the call."""
+
+    result: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class CheckFailure(AssertionError):
@@ -92,9 +102,10 @@ def shape(actual: object, expected: Sequence[int], *, name: str = "the result", 
     if not (isinstance(actual, np.ndarray | np.generic) or is_tensor(actual)):
         raise CheckFailure(f"{name} is {describe(actual)}; an array of shape {tuple(expected)} is asked for", why=why,
                            expected=f"shape {tuple(expected)}", actual=describe(actual), calls=calls)
-    if tuple(actual.shape) != tuple(expected):  # type: ignore[union-attr]
+    got = tuple(actual.shape)  # type: ignore[attr-defined]
+    if got != tuple(expected):
         raise CheckFailure(f"{name} has the wrong shape", why=why, expected=f"shape {tuple(expected)}", calls=calls,
-                           actual=f"shape {tuple(actual.shape)}")  # type: ignore[union-attr]
+                           actual=f"shape {got}")
 
 
 def dtype(actual: object, expected: object, *, name: str = "the result", why: str = "", calls: int = 1) -> None:
@@ -158,14 +169,15 @@ def raises(error: type[Exception], function: Callable[..., Any], *args: Any, why
 
 def unchanged(function: Callable[..., Any], *args: Any, why: str = "", **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` leaves its arguments as they were. Returns the result."""
-    observed = function.observed(*args, **kwargs)  # type: ignore[attr-defined]
+    observe = getattr(type(function), "observed", None) or getattr(type(function), "_prep_observed", None)
+    observed = observe(function, *args, **kwargs) if observe else _observe_here(function, args, kwargs)
     named = [(f"argument {i + 1}", before, after) for i, (before, after) in enumerate(zip(args, observed.args))]
     named += [(f"argument {key}", before, observed.kwargs[key]) for key, before in kwargs.items()]
     for name, before, after in named:
         try:
             equal(after, before, name=name)
         except CheckFailure as found:
-            raise CheckFailure(f"{name} was changed by the call", why=why or "a caller does not expect it",
+            raise CheckFailure(f"{name} was changed by the call", why=why,
                                expected=f"{name} as it was: {found.expected}", actual=found.actual,
                                index=found.index, max_error=found.max_error) from None
     return observed.result
@@ -178,7 +190,8 @@ def _compare(actual: object, expected: object, rtol: float | None, atol: float |
             raise CheckFailure(f"{name} is {describe(actual)}; a dict is asked for", why=why, calls=calls,
                                expected=describe(expected), actual=describe(actual))
         if set(actual) != set(expected):
-            missing, extra = sorted(map(repr, set(expected) - set(actual))), sorted(map(repr, set(actual) - set(expected)))
+            missing = sorted(map(repr, set(expected) - set(actual)))
+            extra = sorted(map(repr, set(actual) - set(expected)))
             parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has also {', '.join(extra)}"] * bool(extra)
             raise CheckFailure(f"{name} {' and '.join(parts)}", why=why, calls=calls,
                                expected=describe(expected), actual=describe(actual))
@@ -238,9 +251,9 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
     where = f" in {count} of {size} elements" if size > 1 else ""
     largest = float(ranked[worst])
     small = array.size <= MAX_SHOWN
+    detail = f"; worst {_at(worst)}: expected {_number(wanted[worst])}, got {_number(array[worst])}" if size > 1 else ""
     raise CheckFailure(
-        f"{name} is wrong{where}" + (f"; worst {_at(worst)}: expected {_number(wanted[worst])}, got {_number(array[worst])}"
-                                      if size > 1 else ""),
+        f"{name} is wrong{where}{detail}",
         why=why, calls=calls, index=first, max_error=largest,
         expected=show(expected) if small else f"{_number(wanted[worst])} {_at(worst)}, in {describe(expected)}",
         actual=show(actual) if small else f"{_number(array[worst])} {_at(worst)}, in {describe(actual)}")
@@ -255,7 +268,8 @@ def _at(index: tuple[int, ...]) -> str:
 
 
 def _plain(value: object) -> bool:
-    return value is None or isinstance(value, str | bytes | numbers.Number | np.generic | np.ndarray | list | tuple | dict)
+    return value is None or isinstance(
+        value, str | bytes | numbers.Number | np.generic | np.ndarray | list | tuple | dict)
 
 
 def _is_numeric(value: object) -> bool:
@@ -293,6 +307,11 @@ def _copies(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_copies(item) for item in value)
     return value
+
+
+def _observe_here(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
+    args, kwargs = _copies(args), _copies(kwargs)
+    return Observed(function(*args, **kwargs), args, kwargs)
 
 
 def _error_name(error: BaseException) -> str:

@@ -18,7 +18,7 @@ INLINE = 120
 
 @dataclass(eq=False)
 class Call:
-    """One call a suite made: `target` is an entry point's name, or an earlier Call's result with `method` called on it."""
+    """One call a suite made. `target`: an entry point's name, or the Call on whose result `method` is called."""
 
     target: str | Call
     args: tuple[Any, ...] = ()
@@ -28,15 +28,6 @@ class Call:
     @property
     def root(self) -> Call:
         return self if isinstance(self.target, str) else self.target.root
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A call's result, and its arguments as they were after the call."""
-
-    result: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 class CallLog:

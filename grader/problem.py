@@ -156,7 +156,8 @@ def load(folder: Path, solution_folder: Path) -> Problem:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PrepError(f"{path}: not valid TOML: {error}", f"Mend that line, then:  prep verify {folder.name}") from None
+        raise PrepError(f"{path}: not valid TOML: {error}",
+                        f"Mend that line, then:  prep verify {folder.name}") from None
     return _Reader(path, text, folder.name).problem(table, folder, solution_folder)
 
 

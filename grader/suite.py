@@ -26,8 +26,8 @@ import pytest
 
 from grader import counterexample
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
-from grader.check import CheckFailure
-from grader.counterexample import Call, CallLog, Observed
+from grader.check import CheckFailure, Observed
+from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.problem import load as load_problem
 from grader.verdict import NOT_RUN, PASSED, Case, Status
@@ -184,7 +184,7 @@ class SuitePlugin:
             status, self.stopped = error.status, error
             details |= {"message": error.message, "traceback": error.traceback or None}
         elif isinstance(error, AttemptRaised):
-            status = Status.MEMORY_LIMIT if error.error.type_name == "MemoryError" else Status.RUNTIME_ERROR
+            status = Status.MEMORY_LIMIT if "MemoryError" in error.error.bases else Status.RUNTIME_ERROR
             details |= {"message": str(error), "traceback": error.error.traceback}
             self.failed_with_not_implemented += error.error.type_name == "NotImplementedError"
         elif type(error).__module__ == "hypothesis.errors" and "Flaky" in type(error).__name__:
@@ -317,7 +317,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     suite = next((Path(arg.partition("::")[0]) for arg in config.args if arg.partition("::")[0].endswith(".py")), None)
     if suite is None or not Path(file).is_file():
-        raise pytest.UsageError("--attempt FILE goes with one suite: pytest problems/SLUG/test_hidden.py --attempt FILE")
+        raise pytest.UsageError("--attempt FILE goes with one suite:  "
+                                "pytest problems/SLUG/test_hidden.py --attempt FILE")
     folder = suite.resolve().parent
     problem = load_problem(folder, folder.parent.parent / "solutions" / folder.name)
     if config.getoption("--in-process"):

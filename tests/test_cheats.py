@@ -14,7 +14,7 @@ from grader.judge import grade
 from grader.paths import bank_root
 from grader.verdict import Status
 
-W, R, E, T, M, O = (Status.WRONG_ANSWER, Status.RULE_VIOLATION, Status.RUNTIME_ERROR, Status.TIME_LIMIT,
+W, R, E, T, M, D = (Status.WRONG_ANSWER, Status.RULE_VIOLATION, Status.RUNTIME_ERROR, Status.TIME_LIMIT,
                     Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT)
 HEAD = "import numpy as np\n"
 SIGNATURE = "def conv2d(x, w, b=None, stride=1, padding=0):\n"
@@ -195,14 +195,14 @@ class Slow:
     kept = []
     while True: kept.append(bytearray(b"x" * (1 << 24)))
 """),
-    "fills the disk": ({O, E}, "import pathlib\n" + HEAD + SIGNATURE + """
+    "fills the disk": ({D, E}, "import pathlib\n" + HEAD + SIGNATURE + """
     i = 0
     while True:
         i += 1
         pathlib.Path(f"f{i}").write_bytes(b"x" * (1 << 22))
 """),
-    "prints without end": ({O}, HEAD + SIGNATURE + "    while True: print('x' * 1000)\n"),
-    "prints without end at import": ({O}, "while True: print('x' * 1000)\n" + HEAD + ZEROS),
+    "prints without end": ({D}, HEAD + SIGNATURE + "    while True: print('x' * 1000)\n"),
+    "prints without end at import": ({D}, "while True: print('x' * 1000)\n" + HEAD + ZEROS),
     "starts threads without end": ({R, E, M}, "import threading, time\n" + HEAD + SIGNATURE + """
     while True: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 """),
@@ -234,7 +234,8 @@ def quick_conv2d() -> object:
     import dataclasses
 
     problem = Bank().get("conv2d")
-    return dataclasses.replace(problem, limits=dataclasses.replace(problem.limits, call_s=1.5, load_s=1.5, memory_mb=256))
+    limits = dataclasses.replace(problem.limits, call_s=1.5, load_s=1.5, memory_mb=256)
+    return dataclasses.replace(problem, limits=limits)
 
 
 @pytest.mark.parametrize("name", CHEATS)

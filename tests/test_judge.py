@@ -126,10 +126,12 @@ def test_statuses(toy: Problem, source: str, status: Status, message: str) -> No
     "def f(x, scale=2):\n    return g(x)\n",
     "def f(x, *rest, **named):\n    return g(x)\n",
     "import functools\n@functools.lru_cache\ndef cached(): return 2\ndef f(x):\n    return g(x)\n",
-    "from dataclasses import dataclass\nfrom typing import NamedTuple\nimport enum, logging, inspect, concurrent.futures\n"
-    "@dataclass(frozen=True)\nclass A:\n    v: int = 2\nclass P(NamedTuple):\n    v: int\nclass E(enum.Enum):\n    A = 1\n"
+    "from dataclasses import dataclass\nfrom typing import NamedTuple\n"
+    "import enum, logging, inspect, concurrent.futures\n@dataclass(frozen=True)\nclass A:\n    v: int = 2\n"
+    "class P(NamedTuple):\n    v: int\nclass E(enum.Enum):\n    A = 1\n"
     "def f(x):\n    with concurrent.futures.ThreadPoolExecutor(2) as pool: return pool.submit(g, x).result()\n",
-    "if __name__ == '__main__':\n    raise SystemExit('not when graded')\ndef f(x):\n    print('debug', x)\n    return g(x)\n",
+    "if __name__ == '__main__':\n    raise SystemExit('not when graded')\n"
+    "def f(x):\n    print('debug', x)\n    return g(x)\n",
 ])
 def test_unusual_right_answers(toy: Problem, source: str) -> None:
     helper = ("import numpy as np\ndef g(x):\n    if np.min(x, initial=0) < 0: raise ValueError\n    return 2 * x\n")
@@ -188,7 +190,8 @@ def test_a_test_that_does_not_judge_is_not_a_pass(make_problem: Callable[..., Pr
     assert judge(problem, "def f(x): return x").status is not Status.ACCEPTED
 
 
-def test_configuration_lying_around_changes_nothing(toy: Problem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_configuration_lying_around_changes_nothing(toy: Problem, monkeypatch: pytest.MonkeyPatch,
+                                                    tmp_path: Path) -> None:
     for folder in (toy.folder, toy.folder.parent, tmp_path):
         (folder / "conftest.py").write_text("raise SystemExit(0)")
         (folder / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
@@ -234,7 +237,8 @@ def test_speed_tiers(make_problem: Callable[..., Problem]) -> None:
     problem = make_problem(entry=["f(x)"], suite=suite, solution="def f(x): return x.cumsum()",
                            extra='[speed]\nfunction = "f"\nfast = 30.0\nvectorised = 31.0\n')
     fast = judge(problem, "import numpy as np\ndef f(x): return np.cumsum(x)")
-    slow = judge(problem, "import numpy as np\nimport time\ndef f(x):\n    time.sleep(0.02 * (len(x) > 3))\n    return np.cumsum(x)")
+    slow = judge(problem, "import numpy as np\nimport time\n"
+                          "def f(x):\n    time.sleep(0.02 * (len(x) > 3))\n    return np.cumsum(x)")
     late = judge(problem, "import numpy as np\ndef f(x): return np.cumsum(x) if len(x) < 100 else x")
     assert fast.accepted and fast.speed and fast.speed.tier == "fast"
     assert slow.accepted and slow.speed and slow.speed.tier == "correct"

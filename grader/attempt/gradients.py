@@ -1,9 +1,9 @@
 """Gradients across the boundary: a call beyond it is one node of the judge's autograd graph. Imported only with Torch.
 
 Where the function ran, a Tape keeps the leaves that stand for the caller's tensors and the outputs that depend on them;
-where it was called, `attach` makes outputs whose backward asks the tape for the vector-Jacobian product. Parameters that
-the caller has fetched are inputs of that node too, so `torch.autograd.grad(out, parameters)` works. First derivatives
-only: a second backward through the boundary raises, as it does for any once-differentiable function.
+where it was called, `attach` makes outputs whose backward asks the tape for the vector-Jacobian product. Parameters
+that the caller has fetched are inputs of that node too, so `torch.autograd.grad(out, parameters)` works. First
+derivatives only: a second backward through the boundary raises, as it does for any once-differentiable function.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ class Tape:
         held = [p.grad for p in parameters]
         for tensor in (*leaves, *parameters):
             tensor.grad = None
-        pairs = [(out, grad) for out, grad in zip(self.outputs, grads, strict=True) if grad is not None]
-        torch.autograd.backward([out for out, _ in pairs], [grad for _, grad in pairs], retain_graph=True)
+        # backward from the scalars <out, grad> is the same, and spares the 0.4 s that Torch takes to import sympy
+        # when it is handed gradients for the first time
+        with torch.enable_grad():
+            scalars = [(out * grad.conj()).sum().real if out.is_complex() else (out * grad).sum()
+                       for out, grad in zip(self.outputs, grads, strict=True) if grad is not None]
+            torch.autograd.backward(scalars, retain_graph=True)
         fresh = [p.grad for p in parameters]
         for parameter, old, new in zip(parameters, held, fresh):
             parameter.grad = old if new is None else new.clone() if old is None else old + new
@@ -68,7 +72,7 @@ class _Remote(torch.autograd.Function):
         return tuple(outputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         inputs, parameters = ctx.vjp(list(grads))
         return (None, None, None, *inputs, *parameters)

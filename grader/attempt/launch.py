@@ -22,7 +22,6 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -80,27 +79,22 @@ class Process:
     Raises AttemptStopped, and kills the process, when a limit is reached or the process is gone.
     """
 
-    def __init__(self, problem: Problem, isolation: str, *, threads: int = 1) -> None:
+    def __init__(self, problem: Problem, isolation: str, *, threads: int = 1, zygote: Zygote | None = None) -> None:
         self.limits, self.isolation = problem.limits, isolation
         self.folder = tempfile.mkdtemp(prefix="prep-")
         self.sock, theirs = socket.socketpair()
         self._output, output = os.pipe()
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
-        options = {
-            "fd": theirs.fileno(), "path": import_path(), "here": str(HERE), "uid": uid, "threads": threads,
-            "preload": ["torch"] if problem.uses_torch else [], "libraries": list(problem.rules.libraries),
-            "hidden": hidden_folders(), "frame_bytes": self.limits.frame_mb << 20,
-            "memory_bytes": (self.limits.memory_mb << 20) * 5 // 4, "disk_bytes": self.limits.disk_mb << 20,
-            "cpu_s": int(self.limits.start_s + self.limits.load_s + self.limits.total_s) * max(2, threads) + 5,
-            "processes": self.limits.processes,
-        }
-        python = [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
+        options = _options(problem, threads) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
         try:
-            command = (_bubblewrap(self.folder, uid) if isolation == "bubblewrap" else []) + python
-            self.popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
-                env=_environment(self.folder if isolation != "bubblewrap" else "/tmp", threads),
-                pass_fds=[theirs.fileno()], start_new_session=True)
+            if zygote is not None:
+                self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])
+            else:
+                command = _bubblewrap(self.folder, uid) if isolation == "bubblewrap" else []
+                self.popen = subprocess.Popen(
+                    [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    cwd=self.folder, env=_environment(self.folder if isolation != "bubblewrap" else "/tmp", threads),
+                    pass_fds=[theirs.fileno()], start_new_session=True)
         except BaseException:
             self.sock.close()
             os.close(self._output)
@@ -245,7 +239,8 @@ class Process:
         if code == -signal.SIGXCPU:
             self.stop(Status.TIME_LIMIT, f"{self.doing} used up its CPU time")
         if code == -signal.SIGKILL:
-            self.stop(Status.MEMORY_LIMIT, f"{self.doing} was killed by the system, which does that when memory runs out")
+            self.stop(Status.MEMORY_LIMIT, f"{self.doing} was killed by the system, "
+                                           "which does that when memory runs out")
         if code < 0:
             self.stop(Status.RUNTIME_ERROR, f"{self.doing} crashed the interpreter ({signal.Signals(-code).name})")
         self.stop(Status.RUNTIME_ERROR, f"{self.doing} ended the process (exit code {code}) instead of returning")
@@ -277,9 +272,82 @@ class Process:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Zygote:
+    """A process that has imported an answer's libraries and forks a fresh attempt in milliseconds (Linux only).
+
+    What it forks has no namespaces of its own, so it is for answers that are trusted with that: `prep verify`.
+    """
+
+    def __init__(self, problem: Problem, *, threads: int = 1) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(problem.limits.start_s)
+        options = _options(problem, threads) | {"fd": theirs.fileno(), "zygote": True}
+        with theirs:
+            self._popen = subprocess.Popen(
+                _python(options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+                env=_environment(tempfile.gettempdir(), threads), pass_fds=[theirs.fileno()])
+
+    def fork(self, options: dict[str, Any], fds: list[int]) -> Forked:
+        """A new process that serves one attempt over fds[0] and prints to fds[1]. Raises OSError where it is gone."""
+        socket.send_fds(self._control, [json.dumps(options).encode()], fds)
+        return Forked(int(self._control.recv(64)), self)
+
+    def exit_code(self, pid: int) -> int | None:
+        """How a forked process ended, or None where it has not."""
+        self._control.send(json.dumps({"wait": pid}).encode())
+        reply = self._control.recv(64)
+        return None if reply == b"running" else int(reply)
+
+    def close(self) -> None:
+        self._control.close()
+        self._popen.kill()
+        self._popen.wait()
+
+
+class Forked:
+    """A zygote's child: as much of Popen as an attempt needs."""
+
+    def __init__(self, pid: int, zygote: Zygote) -> None:
+        self.pid, self._zygote = pid, zygote
+        self._code: int | None = None
+
+    def wait(self, timeout: float = 1.0) -> int:
+        deadline = time.monotonic() + timeout
+        while self._code is None:
+            try:
+                self._code = self._zygote.exit_code(self.pid)
+            except (OSError, ValueError):
+                self._code = -signal.SIGKILL  # the zygote is gone, and its children with it
+            if self._code is None:
+                if time.monotonic() > deadline:
+                    raise subprocess.TimeoutExpired("attempt", timeout)
+                time.sleep(0.002)
+        return self._code
+
+    def kill(self) -> None:
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _options(problem: Problem, threads: int) -> dict[str, Any]:
+    limits = problem.limits
+    return {
+        "path": import_path(), "here": str(HERE), "threads": threads, "uid": 0,
+        "preload": ["torch"] if problem.uses_torch else [], "libraries": list(problem.rules.libraries),
+        "hidden": hidden_folders(), "frame_bytes": limits.frame_mb << 20,
+        "memory_bytes": (limits.memory_mb << 20) * 5 // 4, "disk_bytes": limits.disk_mb << 20,
+        "cpu_s": int(limits.start_s + limits.load_s + limits.total_s) * max(2, threads) + 5,
+        "processes": limits.processes,
+    }
+
+
+def _python(options: dict[str, Any]) -> list[str]:
+    return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
+
+
 def _environment(home: str, threads: int) -> dict[str, str]:
     count = str(threads)
-    kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT") if key in os.environ}
+    kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES") if key in os.environ}
     return kept | {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
                    "PYTHONUNBUFFERED": "", "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
                    "MKL_NUM_THREADS": count, "TORCHINDUCTOR_COMPILE_THREADS": "1", "USER": "attempt"}
@@ -309,7 +377,7 @@ def _bubblewrap(folder: str, uid: int) -> list[str]:
     command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(TMP_MB << 20), "--tmpfs", "/tmp",
                 "--perms", "0755", "--size", "1048576", "--tmpfs", "/dev/shm"]
     shown = [os.path.realpath(sys.base_prefix), *site_packages()]
-    shown = list(dict.fromkeys(path for path in shown if not path.startswith(("/usr/lib", "/usr/bin")) and path != "/usr"))
+    shown = list(dict.fromkeys(path for path in shown if path != "/usr" and not path.startswith("/usr/lib")))
     made = {"/", "/tmp", "/usr"}
     for path in (*shown, str(HERE)):
         for parent in reversed(Path(path).parents):
@@ -327,15 +395,16 @@ def _bubblewrap(folder: str, uid: int) -> list[str]:
 @functools.cache
 def probe() -> tuple[str, str]:
     """(level, reason): the isolation that a launch on this machine really gives, and why it is not more."""
-    if wanted := os.environ.get("PREP_ISOLATION"):
-        if wanted in ("process", "bubblewrap"):
-            return wanted, "PREP_ISOLATION says so"
+    wanted = os.environ.get("PREP_ISOLATION")
+    if wanted in ("process", "bubblewrap"):
+        return wanted, "PREP_ISOLATION says so"
     if sys.platform != "linux":
         return "process", "namespaces need Linux"
     if shutil.which("bwrap") is None:
         return "process", "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
     uid = 65534 if os.geteuid() == 0 else 0
-    command = [*_bubblewrap("/tmp", uid), os.path.realpath(sys.executable), "-S", "-c", "import os; os.listdir('/proc')"]
+    command = [*_bubblewrap("/tmp", uid), os.path.realpath(sys.executable), "-S", "-c",
+               "import os; os.listdir('/proc')"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -345,9 +414,13 @@ def probe() -> tuple[str, str]:
     return "bubblewrap", ""
 
 
-def start(problem: Problem, *, isolation: str | None = None, threads: int = 1) -> Process:
-    """Start a process for one attempt at `problem`; it imports its libraries while the judge does other things."""
-    return Process(problem, isolation or probe()[0], threads=threads)
+def start(problem: Problem, *, isolation: str | None = None, threads: int = 1,
+          zygote: Zygote | None = None) -> Process:
+    """Start a process for one attempt at `problem`; it imports its libraries while the judge does other things.
+
+    zygote: fork it from there instead; its isolation is then "process".
+    """
+    return Process(problem, "process" if zygote else isolation or probe()[0], threads=threads, zygote=zygote)
 
 
 def launch(problem: Problem, source: str, *, isolation: str | None = None) -> Attempt:

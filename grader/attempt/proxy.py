@@ -1,21 +1,24 @@
 """The judge's side of an attempt: what a suite calls. Trusts nothing that comes back.
 
 `Attempt` is the answer's module. Its functions take and return data; what is not data comes back as a `Handle`, which
-stands for the object beyond the boundary. `attempt.f.observed(...)` also brings back the arguments as the call left them.
+stands for the object beyond the boundary. `attempt.f.observed(...)` also brings back the arguments as the call left
+them.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from grader.attempt import wire
 from grader.attempt.launch import Process
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped, RemoteError, raised
-from grader.counterexample import Call, CallLog, Observed
+from grader.check import Observed
+from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.verdict import Status
 
@@ -89,14 +92,7 @@ class Function:
     def observed(self, *args: Any, **kwargs: Any) -> Observed:
         """Call it; return the result and the arguments as they were after the call."""
         call = self._connection.log.add(Call(self.__name__, args, kwargs))
-        found = self._connection.do("method", None, [self.__name__, *args], kwargs, origin=call, observe=True)
-        try:
-            result, after, named = found
-            if type(after) is list and type(named) is dict and len(after) == len(args) and named.keys() == kwargs.keys():
-                return Observed(result, tuple(after), named)
-        except (TypeError, ValueError):
-            pass
-        self._connection.broken("a call did not return its arguments")
+        return self._connection.observe("method", None, [self.__name__], args, kwargs, call)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -110,7 +106,8 @@ class Function:
 class Handle:
     """Stands for an object beyond the boundary. Truth, equality and hash are the handle's own, never the object's."""
 
-    def __init__(self, connection: Connection, number: int, type_name: str, bases: list[str], is_callable: bool) -> None:
+    def __init__(self, connection: Connection, number: int, type_name: str, bases: list[str],
+                 is_callable: bool) -> None:
         self._prep = (connection, number)
         self._prep_type = type_name
         self._prep_bases = tuple(bases)
@@ -130,6 +127,12 @@ class Handle:
         if method:
             return connection.do("method", self, [method, *args], kwargs, origin=call)
         return connection.do("call", self, list(args), kwargs, origin=call)
+
+    def _prep_observed(self, *args: Any, **kwargs: Any) -> Observed:
+        """Call the object; its result, and the arguments as they were after the call (see check.unchanged)."""
+        connection, origin = self._prep[0], self._prep_origin
+        call = connection.log.add(Call(origin, args, kwargs)) if origin else None
+        return connection.observe("call", self, [], args, kwargs, call)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_prep") or (name.startswith("__") and name.endswith("__")):
@@ -193,7 +196,7 @@ class Handle:
         value = self._prep_do(name)
         if type(value) is not int or value < 0:
             self._prep[0].broken(f"{name}() is no number")
-        return value
+        return int(value)
 
 
 class Method:
@@ -248,7 +251,7 @@ class Connection:
     def ready(self) -> None:
         """Wait until the libraries are imported."""
         try:
-            kind, content, _ = self.receive()
+            kind, _, _ = self.receive()
         except AttemptStopped as stopped:
             self.stopped = stopped
             raise
@@ -283,6 +286,17 @@ class Connection:
             result._prep_origin = origin
         return result
 
+    def observe(self, name: str, target: Any, head: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+                call: Call | None) -> Observed:
+        """A call that also brings back its arguments as they were afterwards."""
+        found = self.do(name, target, [*head, *args], kwargs, origin=call, observe=True)
+        if type(found) is list and len(found) == 3:
+            result, after, named = found
+            if type(after) is list and type(named) is dict and len(after) == len(args) and (
+                    named.keys() == kwargs.keys()):
+                return Observed(result, tuple(after), named)
+        return self.broken("a call did not return its arguments")
+
     def request(self, message: list[Any], inputs: list[Any] | None = None) -> Any:
         """Send, serve callbacks, and return the reply's value. Raises AttemptRaised or AttemptStopped."""
         if self.stopped is not None:
@@ -315,7 +329,8 @@ class Connection:
                     raise failure
 
     def send(self, message: list[Any], inputs: list[Any] | None = None) -> None:
-        encoder = wire.Encoder(self._reference, None if inputs is None else lambda value: self._tensor_out(value, inputs))
+        tensor = None if inputs is None else functools.partial(self._tensor_out, inputs=inputs)
+        encoder = wire.Encoder(self._reference, tensor)
         try:
             body = encoder.encode(message)
         except wire.WireError as error:
@@ -342,13 +357,11 @@ class Connection:
             self._violation(message[1:])
         return message[0], message[1:], buffers
 
-    def broken(self, detail: str) -> Any:
-        """The attempt does not keep to the protocol."""
-        try:
-            self.process.stop(Status.RUNTIME_ERROR, f"the attempt broke the protocol: {detail}")
-        except AttemptStopped as stopped:
-            self.stopped = stopped
-            raise
+    def broken(self, detail: str) -> NoReturn:
+        """The attempt does not keep to the protocol: it is over."""
+        self.process.close()
+        self.stopped = AttemptStopped(Status.RUNTIME_ERROR, f"the attempt broke the protocol: {detail}")
+        raise self.stopped
 
     def _violation(self, content: list[Any]) -> None:
         what, line = (*content, None, None)[:2]
@@ -372,7 +385,7 @@ class Connection:
                 raise wire.WireError("gradients for tensors that it did not send")
             return self._attach(value, tape, [outputs[i][0] for i in range(count)], inputs)
         except (wire.WireError, ValueError) as error:
-            return self.broken(str(error))
+            self.broken(str(error))
 
     def _attach(self, value: Any, tape: int, outputs: list[Any], inputs: list[Any]) -> Any:
         """Put the received tensors into the judge's autograd graph, and into `value` where they stand."""
@@ -427,7 +440,8 @@ class Connection:
             self.next_callback += 1
             self.callbacks[self.next_callback] = value
             return ["callback", self.next_callback]
-        raise TypeError(f"{type(value).__name__} cannot cross the boundary: a suite may pass data, handles and functions")
+        raise TypeError(f"{type(value).__name__} cannot cross the boundary: "
+                        "a suite may pass data, handles and functions")
 
     def _resolve(self, reference: Any) -> Any:
         if type(reference) is list and len(reference) == 5 and reference[0] == "handle":
@@ -491,7 +505,8 @@ class _Tape:
         connection = self.connection
         if connection.nesting == 0:
             connection.begin("the backward pass", connection.problem.limits.call_s)
-        found = connection.request(["vjp", self.number, [None if g is None else g.detach() for g in grads], self.mirrors])
+        plain = [None if grad is None else grad.detach() for grad in grads]
+        found = connection.request(["vjp", self.number, plain, self.mirrors])
         inputs, parameters = _pair(list(found) if isinstance(found, tuple) else found)
         self._check(inputs, self.shapes)
         self._check(parameters, self.mirror_shapes)

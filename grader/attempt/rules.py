@@ -45,7 +45,7 @@ class Violation:
 
 
 def is_standard(package: str) -> bool:
-    return package in sys.stdlib_module_names
+    return package in sys.stdlib_module_names or package.startswith("_sysconfigdata")
 
 
 def import_problem(module: str, libraries: Sequence[str]) -> str | None:
@@ -356,7 +356,7 @@ def operator_watch(operators: Sequence[str], filename: str, report: Report) -> A
 
     banned = frozenset(operators)
 
-    class Watch(TorchDispatchMode):
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
             if name in banned:
@@ -364,7 +364,7 @@ def operator_watch(operators: Sequence[str], filename: str, report: Report) -> A
                                  _line(sys._getframe(1), filename)))
             return func(*args, **(kwargs or {}))
 
-    return Watch()
+    return Watch()  # type: ignore[no-untyped-call]
 
 
 def disarm() -> None:
@@ -374,5 +374,8 @@ def disarm() -> None:
         def fork_exec(*args: Any) -> None:
             sys.audit("_posixsubprocess.fork_exec")
             raise PermissionError("an answer may not start processes")
-        posix.fork_exec = fork_exec  # type: ignore[attr-defined]
-    builtins.input = lambda *args: (_ for _ in ()).throw(EOFError("an answer has no keyboard"))  # type: ignore[assignment]
+        vars(posix)["fork_exec"] = fork_exec
+
+    def no_keyboard(*args: object) -> str:
+        raise EOFError("an answer has no keyboard")
+    builtins.input = no_keyboard

@@ -135,7 +135,7 @@ class Encoder:
         if len(self.buffers) >= MAX_BUFFERS:
             raise WireError(f"more than {MAX_BUFFERS} arrays in one message")
         raw = data.reshape(-1).view(np.uint8) if data.size else np.empty(0, np.uint8)
-        self.buffers.append(memoryview(raw))
+        self.buffers.append(memoryview(raw))  # type: ignore[arg-type]
         return len(self.buffers) - 1
 
     def _scalar(self, value: np.generic) -> Any:
@@ -284,19 +284,18 @@ class Decoder:
             raise WireError(f"a tensor of dtype {name!r}")
         dtype, dims = getattr(torch, name), _shape(shape)
         buffer = self._take(index, math.prod(dims) * dtype.itemsize)
-        with torch.no_grad():
-            if not len(buffer):
-                value = torch.empty(dims, dtype=dtype)
-            else:
-                value = torch.frombuffer(buffer, dtype=dtype)
-                if layout == 1:
-                    value = value.reshape(dims[::-1]).permute(*reversed(range(len(dims))))
-                else:
-                    value = value.reshape(dims)
-                if layout == 2 and dims:
-                    wide = torch.empty((*dims[:-1], 2 * dims[-1]), dtype=dtype)
-                    wide[..., ::2] = value
-                    value = wide[..., ::2]
+        value = torch.empty(0, dtype=dtype)
+        strides = list(np.cumprod([1, *dims[:0:-1]], dtype=object)[::-1]) if dims else []
+        if layout == 1:
+            strides = list(np.cumprod([1, *dims[:-1]], dtype=object))
+        if not len(buffer):
+            value.resize_(dims)
+        elif layout == 2 and dims:
+            wide = torch.empty((math.prod(dims), 2), dtype=dtype)
+            wide[:, 0] = torch.frombuffer(buffer, dtype=dtype)
+            value.set_(wide.untyped_storage(), 0, dims, [2 * stride for stride in strides])
+        else:  # not a view of anything: an answer may change it in place, as it may the caller's own tensor
+            value.set_(torch.frombuffer(buffer, dtype=dtype).untyped_storage(), 0, dims, strides)
         return self._tensor(value, extra) if self._tensor else value
 
 

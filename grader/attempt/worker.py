@@ -182,7 +182,8 @@ class Worker:
         if target is None:
             target = self.module
         if name == "call":
-            return target(*args, **kwargs)
+            result = target(*args, **kwargs)
+            return [result, list(args), kwargs] if observe else result
         if name == "method":
             method, *args = args
             function = getattr(target, method)
@@ -364,6 +365,11 @@ def _die_with_the_judge() -> None:
 
 def main(options: dict[str, Any]) -> None:
     """Import the libraries, give up every right, and serve. `options` come from launch.py."""
+    if options.get("zygote"):
+        for name in options["preload"]:
+            __import__(name)
+        _die_with_the_judge()
+        zygote(socket.socket(fileno=options["fd"]))
     sock = socket.socket(fileno=options["fd"])
     os.set_inheritable(options["fd"], False)
     sock.setblocking(True)
@@ -377,6 +383,53 @@ def main(options: dict[str, Any]) -> None:
         worker.new_tape = gradients.Tape
         sys.modules["torch"].set_num_threads(options["threads"])
     reseed(0)
+    serve(worker, options)
+
+
+def zygote(control: socket.socket) -> None:
+    """Fork one attempt's process for each message, until the judge hangs up. The libraries are imported already; no
+    operator has run and no thread has been started, so that a fork is a fresh start."""
+    import gc
+    import json
+    import signal
+
+    ended: dict[int, int] = {}
+
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+
+    signal.signal(signal.SIGCHLD, reap)
+    gc.freeze()
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, 1 << 18, 2)
+        if not message:
+            _exit(0)
+        options = json.loads(message)
+        if "wait" in options:
+            control.send(str(ended.pop(options["wait"], "running")).encode())
+            continue
+        pid = os.fork()
+        if pid:
+            for fd in fds:
+                os.close(fd)
+            control.send(str(pid).encode())
+            continue
+        control.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        for standard in (1, 2):
+            os.dup2(fds[1], standard)
+        os.close(fds[1])
+        os.chdir(options["folder"])
+        os.environ.update(HOME=options["folder"], TMPDIR=options["folder"])
+        options["fd"] = fds[0]
+        main(options)
+
+
+def serve(worker: Worker, options: dict[str, Any]) -> None:
+    """Give up every right, tell the judge, and serve the answer until the judge hangs up."""
     _limit(options["memory_bytes"], options["disk_bytes"], options["cpu_s"], options["processes"], bool(options["uid"]))
     _drop_to(options["uid"])
     _die_with_the_judge()

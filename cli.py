@@ -1,0 +1,329 @@
+"""The `prep` command: a menu. Parses, calls, and hands the outcome to report; decides and prints nothing itself.
+
+Whatever takes time to import is imported inside the command that needs it: completion and --help stay quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from grader import __version__, report
+from grader.errors import PrepError
+
+if TYPE_CHECKING:
+    from grader.bank import Bank
+    from grader.history import History, Summary
+    from grader.verdict import Verdict
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+app = typer.Typer(
+    name="prep", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Machine-learning interview problems with a judge.\n\nBegin with:  prep list",
+)
+
+
+class Interrupted(Exception):
+    """Ctrl-C, with what became of the work."""
+
+
+def _command(name: str) -> Callable[[Command], Command]:
+    """Register a command. Ctrl-C in it becomes `Interrupted`, which typer lets through to `main`."""
+
+    def register(function: Command) -> Command:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except KeyboardInterrupt:
+                raise Interrupted("Nothing was recorded.") from None
+
+        app.command(name)(run)
+        return function
+
+    return register
+
+
+def _completes(words: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        try:
+            return [word for word in words() if word.startswith(incomplete)]
+        except Exception:  # a shell that completes must never see a traceback
+            return []
+
+    return complete
+
+
+def _topics() -> list[str]:
+    return sorted({topic for problem in _bank().all() for topic in problem.topics})
+
+
+def _difficulties() -> list[str]:
+    from grader.problem import DIFFICULTIES
+
+    return list(DIFFICULTIES)
+
+
+def _kinds() -> list[str]:
+    from grader.problem import KINDS
+
+    return list(KINDS)
+
+
+def _bank() -> Bank:
+    from grader.bank import Bank
+
+    return Bank()
+
+
+_slugs = _completes(lambda: _bank().slugs())
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="A problem's name, as prep list shows it.",
+                                     autocompletion=_slugs)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        report.emit(f"prep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                                help="Print the version.")] = False) -> None:
+    pass
+
+
+@_command("list")
+def list_problems(
+    topic: Annotated[str | None, typer.Option(help="Only this topic.", autocompletion=_completes(_topics))] = None,
+    difficulty: Annotated[str | None, typer.Option(help="Only easy, medium or hard ones.",
+                                                   autocompletion=_completes(_difficulties))] = None,
+    kind: Annotated[str | None, typer.Option(help="Only function, module, training or debug problems.",
+                                             autocompletion=_completes(_kinds))] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the problems, easiest first, and which are solved."""
+    problems = _bank().select(topic, difficulty, kind)
+    nothing: dict[str, Summary] = {}
+    record = _or_warn(lambda: _history().summaries(), nothing)
+    if json:
+        report.emit(report.list_json(problems, record))
+    else:
+        report.show(report.list_page(problems, record))
+
+
+@_command("show")
+def show(slug: Slug) -> None:
+    """Read a problem: the question, the rules, the limits."""
+    from grader import workspace
+
+    problem = _bank().get(slug)
+    report.show(report.problem_page(problem, _text(problem.prompt, slug),
+                                    started=workspace.attempt_path(problem.slug).exists()))
+
+
+@_command("start")
+def start(slug: Slug) -> None:
+    """Copy a problem's files to ./attempts (or PREP_WORKSPACE). Files that are there are kept."""
+    from grader import workspace
+
+    problem = _bank().get(slug)
+    report.show(report.started_page(problem, workspace.start(problem)))
+
+
+@_command("grade")
+def grade(
+    slug: Slug,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The answer; attempts/SLUG/attempt.py unless "
+                                                                     "told.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and nothing else.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save JUnit XML.")] = None,
+    gradescope: Annotated[Path | None, typer.Option(metavar="FILE",
+                                                    help="Also save Gradescope's results.json.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="No colour, no progress line (also: NO_COLOR=1).")] = False,
+) -> None:
+    """Judge an answer. Exit code: 0 accepted, 1 not, 2 wrong usage, 3 a fault of prep."""
+    from grader import workspace
+
+    problem = _bank().get(slug)
+    default = workspace.attempt_path(problem.slug)
+    path = file or default
+    in_workspace = path.absolute() == default.absolute()
+    source = workspace.read_attempt(path, problem.slug)
+    documents = [(target, render) for target, render in ((junit, report.as_junit), (gradescope, report.as_gradescope))
+                 if target]
+    for target, _ in documents:
+        report.check_target(target)
+
+    from grader import judge
+
+    with report.progress(problem.slug, quiet=plain) as on_case:
+        verdict = judge.grade(problem, source, filename=path.name, on_case=on_case)
+    try:
+        record = _recorded(verdict, source)
+        if json:
+            report.emit(report.as_json(verdict))
+        else:
+            page = report.verdict_page(verdict, problem, record=record, file=path, in_workspace=in_workspace)
+            report.show(page, plain=plain)
+        for target, render in documents:
+            report.save(target, render(verdict))
+    except KeyboardInterrupt:
+        raise Interrupted("The verdict was reached, and may be on record:  prep stats") from None
+    raise typer.Exit(verdict.exit_code)
+
+
+@_command("hint")
+def hint(slug: Slug) -> None:
+    """Show the next hint. None of them is the answer."""
+    from grader.history import Summary, utc_now
+
+    problem, history = _bank().get(slug), _history()
+
+    def take() -> tuple[int, Summary]:
+        return history.take_hint(problem.slug, rungs=len(problem.hints), now=utc_now()), history.summary(problem.slug)
+
+    rung, record = _or_warn(take, (1, Summary()))
+    report.show(report.hint_page(problem, rung, record=record))
+
+
+@_command("solution")
+def solution(
+    slug: Slug,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Show it before you have solved the problem. This is "
+                                                            "recorded.")] = False,
+) -> None:
+    """Show the reference and its notes. For those who have solved the problem, or give up."""
+    from grader.history import Summary, utc_now
+
+    problem, history = _bank().get(slug), _history()
+    code, notes = _text(problem.solution, slug), _text(problem.notes, slug)
+    record = _or_warn(lambda: history.summary(problem.slug), Summary())
+    if not (record.solved or record.gave_up_at):
+        if not give_up:
+            raise PrepError(f"You have not solved '{problem.slug}' yet.",
+                            f"A hint:  prep hint {problem.slug}\n"
+                            f"To see the solution all the same:  prep solution {problem.slug} --give-up")
+        _or_warn(lambda: history.give_up(problem.slug, now=utc_now()), None)
+    report.show(report.solution_page(problem, code, notes, record=record))
+
+
+@_command("reset")
+def reset(slug: Slug) -> None:
+    """Put the starter back. Your answer is backed up beside it first."""
+    from grader import workspace
+    from grader.history import utc_now
+
+    problem = _bank().get(slug)
+    backup = workspace.reset(problem, now=utc_now())
+    report.show(report.reset_page(problem, workspace.attempt_path(problem.slug), backup))
+
+
+@_command("stats")
+def stats() -> None:
+    """Show your record: attempts, first passes, best times, topics."""
+    report.show(report.stats_page(_bank().all(), _history().summaries()))
+
+
+@_command("doctor")
+def doctor() -> None:
+    """Check this machine and say how to mend what is amiss. Exit code 1 where something needed is missing."""
+    from grader.doctor import PROBLEM, examine
+
+    findings = list(examine())
+    report.show(report.doctor_page(findings))
+    raise typer.Exit(int(any(finding.level == PROBLEM for finding in findings)))
+
+
+@_command("verify")
+def verify(
+    slugs: Annotated[list[str] | None, typer.Argument(metavar="SLUG...", help="Problems to prove.",
+                                                      autocompletion=_slugs)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every problem of the bank.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutants/--no-mutants", help="Also try wrong variants of the solution."
+                                          )] = True,
+) -> None:
+    """For authors: prove a problem. Its solutions pass, its wrong answers fail as they say, mutants are caught."""
+    from grader import author
+
+    bank = _bank()
+    wanted = bank.slugs() if every else slugs or []
+    if not wanted:
+        raise PrepError("No problem was named.", "prep verify SLUG    or:  prep verify --all")
+    good = True
+    for problem in [bank.get(slug) for slug in wanted]:
+        with report.verifying(problem.slug) as on_event:
+            outcome = author.verify(problem, mutants=mutants, on_event=on_event)
+        report.emit(author.render_text(outcome))
+        good &= outcome.ok
+    raise typer.Exit(int(not good))
+
+
+@_command("new")
+def new(
+    slug: Annotated[str, typer.Argument(metavar="SLUG", help="Its name: small letters, digits, hyphens.")],
+    kind: Annotated[str, typer.Option(help="function, module, training or debug.",
+                                      autocompletion=_completes(_kinds))] = "function",
+) -> None:
+    """For authors: lay out the files of a new problem."""
+    from grader import scaffold
+
+    report.show(report.new_page(slug, scaffold.new(slug, kind, _bank().root)))
+
+
+def _history() -> History:
+    from grader.history import History
+
+    return History(warn=report.warn)
+
+
+def _recorded(verdict: Verdict, source: str) -> Summary:
+    """Record a verdict; what is then on record. A record that cannot be kept must not cost the learner the verdict."""
+    from grader.history import Summary, utc_now
+
+    def keep() -> Summary:
+        history = _history()
+        history.record(verdict, source, now=utc_now())
+        return history.summary(verdict.problem)
+
+    return _or_warn(keep, Summary(), "This verdict was not recorded. ")
+
+
+def _or_warn(work: Callable[[], T], otherwise: T, prefix: str = "") -> T:
+    """What `work` returns; where the record cannot be used, a warning and `otherwise`."""
+    try:
+        return work()
+    except PrepError as error:
+        report.warn(f"{prefix}{error.what} {error.fix}")
+        return otherwise
+
+
+def _text(path: Path, slug: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrepError(f"{path} cannot be read: {error}", f"prep verify {slug}") from None
+
+
+def main() -> NoReturn:
+    """Run the command line; the exit code is as README.md promises."""
+    report.prepare_streams()
+    try:
+        app(prog_name="prep")
+    except PrepError as error:
+        report.error(error)
+        sys.exit(2)
+    except (Interrupted, KeyboardInterrupt) as error:
+        report.interrupted(str(error) or "Nothing was recorded.", ["prep", *sys.argv[1:]])
+        sys.exit(130)
+    except Exception:
+        report.fault()
+        sys.exit(3)
+    sys.exit(0)

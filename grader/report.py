@@ -1,0 +1,712 @@
+"""Verdicts and records -> a terminal, plain text, JSON, JUnit XML, Gradescope results. The only module that prints.
+
+Words first, colour second: both forms come from the same lines. Nothing an answer said reaches the terminal unless it
+went through `clean`, so an answer cannot move the cursor, recolour the screen or hide text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from grader.errors import PrepError
+from grader.verdict import NOT_RUN, PASSED, Case, Status, Verdict
+
+if TYPE_CHECKING:
+    from grader.author import Progress
+    from grader.doctor import Finding
+    from grader.history import Summary
+    from grader.problem import Problem
+    from grader.workspace import Started
+
+PROSE_WIDTH = 100
+"""columns beyond which a line of prose is hard to follow, however wide the terminal"""
+OUTPUT_LINES = 40
+"""lines of an attempt's own printing shown on a terminal; JSON has them all"""
+
+STYLES = {"good": "bold green", "bad": "bold red", "warn": "bold yellow", "title": "bold", "dim": "dim",
+          "command": "bold cyan"}
+
+Span = tuple[str, str]
+"""text, and a key of STYLES or nothing"""
+
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"                                              # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS: titles, links
+    r"|\x1b[ -/]*[0-~]")
+_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+                       "\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def clean(text: str) -> str:
+    """`text` without escape sequences; other control, direction and half characters are written out as \\x07, \\u202e.
+
+    What is left can be printed anywhere and is legal in XML.
+    """
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _NOT_TEXT.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+@dataclass(frozen=True)
+class Markdown:
+    """The bank's own Markdown: rendered where there is colour, raw where there is none."""
+
+    text: str
+
+
+class Page:
+    """Lines laid out for a width; what is plain on them and what is coloured are the same words."""
+
+    def __init__(self, width: int | None = None) -> None:
+        self.width = max(40, width or shutil.get_terminal_size((80, 24)).columns)
+        self.parts: list[tuple[Span, ...] | Markdown] = []
+
+    def line(self, *spans: Span | str) -> None:
+        """One line, not wrapped."""
+        pairs = (span if isinstance(span, tuple) else (span, "") for span in spans)
+        self.parts.append(tuple((clean(text).replace("\n", " "), style) for text, style in pairs))
+
+    def gap(self) -> None:
+        """An empty line, unless the last one is."""
+        if self.parts and self.parts[-1]:
+            self.parts.append(())
+
+    def prose(self, text: str, style: str = "", indent: int = 0, hang: int = 0) -> None:
+        """Wrapped paragraphs. Words (paths, commands) are never broken; indented lines are taken as laid out."""
+        width = min(self.width, PROSE_WIDTH)
+        for line in clean(text).splitlines():
+            if line.startswith((" ", "\t")):
+                self.parts.append(((" " * indent + line, style),))
+                continue
+            for row in textwrap.wrap(line, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang),
+                                     break_long_words=False, break_on_hyphens=False) or [""]:
+                self.parts.append(((row, style),))
+
+    def verbatim(self, text: str, indent: int = 4, style: str = "") -> None:
+        """Lines kept as they are: arrays, tracebacks, code."""
+        for line in clean(text).rstrip("\n").split("\n"):
+            self.parts.append((((" " * indent + line).rstrip(), style),))
+
+    def table(self, rows: Sequence[Sequence[Span | str]], indent: int = 0) -> None:
+        """Columns as wide as their widest cell; the last one may wrap."""
+        cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
+        widths = [max(len(row[i][0]) for row in cells) for i in range(len(cells[0]) - 1)] if cells else []
+        start = indent + sum(widths) + 2 * len(widths)
+        for row in cells:
+            head: list[Span] = [(" " * indent, "")]
+            for (text, style), column in zip(row, widths):
+                head += [(text, style), (" " * (column - len(text) + 2), "")]
+            last, style = row[-1]
+            room = max(20, self.width - start)
+            wrapped = textwrap.wrap(last, room, break_long_words=False, break_on_hyphens=False) or [""]
+            self.line(*head, (wrapped[0], style))
+            for extra in wrapped[1:]:
+                self.line(" " * start, (extra, style))
+
+    def next(self, *commands: tuple[str, str]) -> None:
+        """What to type now, and what for."""
+        self.gap()
+        self.line(("Next", "title"))
+        if max(len(command) for command, _ in commands) <= self.width - 30:
+            self.table([((command, "command"), (why, "dim")) for command, why in commands], indent=2)
+            return
+        for command, why in commands:  # a long path leaves no room beside it
+            self.line("  ", (command, "command"))
+            self.prose(why, "dim", indent=6)
+
+    def text(self) -> str:
+        """The page with no colour: words and spaces only."""
+        rows = [part.text.rstrip("\n") if isinstance(part, Markdown) else "".join(text for text, _ in part).rstrip()
+                for part in self.parts]
+        return "\n".join(rows) + "\n"
+
+
+def colourful(stream: TextIO, plain: bool = False) -> bool:
+    """Whether colour may be used: a terminal, NO_COLOR unset (no-color.org), not asked to be plain."""
+    return not (plain or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb") and stream.isatty()
+
+
+def show(page: Page, *, plain: bool = False, stream: TextIO | None = None) -> None:
+    """Print a page; a reader that has gone away (`prep list | head`) is no error."""
+    stream = stream or sys.stdout
+    with _reader_may_leave(stream):
+        if not colourful(stream, plain):
+            stream.write(page.text())  # rich, 40 ms to import, is not needed
+            stream.flush()
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=stream, width=page.width, markup=False, highlight=False, emoji=False)
+        for part in page.parts:
+            if isinstance(part, Markdown):
+                from rich.markdown import Markdown as Rendering  # as slow to import as all the rest: only for prompts
+
+                console.print(Rendering(part.text))
+            else:
+                console.print(Text.assemble(*((text, STYLES.get(style, "")) for text, style in part)), soft_wrap=True)
+        stream.flush()
+
+
+@contextlib.contextmanager
+def _reader_may_leave(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # what is still in the buffer would fail again at exit, and change the exit code
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def prepare_streams() -> None:
+    """Let a terminal that lacks a character show its code instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def emit(text: str) -> None:
+    """Print a document (JSON, or lines another module laid out) as it is."""
+    with _reader_may_leave(sys.stdout):
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """One line on stderr, for what went wrong beside the matter itself."""
+    _complain(f"Warning: {clean(text)}")
+
+
+def error(problem: PrepError) -> None:
+    """What went wrong, then what to type."""
+    _complain(clean(f"{problem.what}\n{problem.fix}".rstrip()))
+
+
+def interrupted(outcome: str, command: Sequence[str]) -> None:
+    """Ctrl-C: what became of the work, and how to start it again."""
+    import shlex
+
+    _complain(clean(f"\nInterrupted. {outcome}\nAgain:  {shlex.join(command)}"))
+
+
+def fault() -> None:
+    """The exception being handled is prep's own."""
+    import traceback
+
+    _complain(f"{clean(traceback.format_exc())}\nThis is a fault of prep, not of your answer. Nothing of yours was "
+              "changed.\nPlease report it with the lines above and what this prints:  prep doctor")
+
+
+def _complain(text: str) -> None:
+    with _reader_may_leave(sys.stderr):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def progress(slug: str, *, quiet: bool = False) -> Iterator[Callable[[Case], None]]:
+    """Counts the cases while a terminal waits. Yields what to call with each case."""
+    passed = failed = 0
+
+    def count(case: Case) -> None:
+        nonlocal passed, failed
+        passed += case.status == PASSED
+        failed += case.status not in (PASSED, NOT_RUN)
+        write(f"Grading {slug}: {passed} passed" + (f", {failed} failed" if failed else ""))
+
+    with status_line(quiet=quiet) as write:
+        write(f"Grading {slug} ...")
+        yield count
+
+
+@contextlib.contextmanager
+def verifying(slug: str) -> Iterator[Callable[[Progress], None]]:
+    """As `progress`, for the stages of `prep verify`."""
+    with status_line() as write:
+        yield lambda event: write(f"Verifying {slug}: {event.stage}, {event.done} of {event.total}")
+
+
+@contextlib.contextmanager
+def status_line(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """One line on stderr that is written over and over, and gone at the end; nothing where no terminal reads it."""
+    stream = sys.stderr
+    if quiet or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        yield lambda text: None
+        return
+    shown = 0
+
+    def write(text: str) -> None:
+        nonlocal shown
+        stream.write("\r" + text + " " * (shown - len(text)))
+        stream.flush()
+        shown = len(text)
+
+    try:
+        yield write
+    finally:
+        write("")
+        stream.write("\r")
+        stream.flush()
+
+
+# Verdicts
+
+
+def verdict_page(verdict: Verdict, problem: Problem, *, record: Summary, file: Path, in_workspace: bool,
+                 width: int | None = None) -> Page:
+    """The screen after a grade: headline, cases, the first failure in full, the others in a line each, what next.
+
+    record: what history holds, this attempt included. file: what was graded.
+    """
+    page = Page(width)
+    colour = "good" if verdict.accepted else "warn" if verdict.status is Status.NOT_STARTED else "bad"
+    page.line((words(verdict.status), colour), "  ", (problem.title, "title"))
+    _facts(page, verdict)
+    failure = verdict.first_failure
+    if verdict.message and not (failure and verdict.message in (failure.message, f"{failure.name}: {failure.message}")):
+        page.gap()
+        page.prose(verdict.message)
+    if verdict.fix:
+        page.prose(verdict.fix)
+    if failure:
+        page.gap()
+        _failure(page, failure, problem.slug, file, in_workspace)
+    if verdict.traceback and (failure is None or verdict.traceback != failure.traceback):
+        page.gap()
+        page.line(("Traceback", "title"))
+        page.verbatim(verdict.traceback)
+    if verdict.output.strip():
+        page.gap()
+        _printed(page, "It printed, outside the cases", verdict.output, problem.slug)
+    others = [c for c in verdict.cases if c is not failure and c.status not in (PASSED, NOT_RUN)]
+    if others:
+        page.gap()
+        page.line(("Also failed", "title"))
+        for case in others:
+            first = case.message.strip().split("\n")[0]
+            page.prose(f"{case.name}: {first or words(case.status).lower()}", indent=2, hang=4)
+    _next(page, verdict, problem, record, file, in_workspace)
+    return page
+
+
+def words(status: str) -> str:
+    """WRONG ANSWER for "wrong-answer"."""
+    return str(status).replace("-", " ").upper()
+
+
+def _facts(page: Page, verdict: Verdict) -> None:
+    facts = []
+    if verdict.max_score:
+        facts.append(f"{verdict.score:g} of {verdict.max_score:g} points")
+    if verdict.cases and not (verdict.accepted and verdict.message):
+        counts = {"passed": sum(c.status == PASSED for c in verdict.cases),
+                  "failed": sum(c.status not in (PASSED, NOT_RUN) for c in verdict.cases),
+                  "not run": sum(c.status == NOT_RUN for c in verdict.cases)}
+        facts.append(", ".join(f"{n} {word}" for word, n in counts.items() if n))
+    if verdict.profile != "default" or verdict.device != "cpu":
+        facts.append(f"profile {verdict.profile} on {verdict.device}")
+    facts.append("nothing was run" if verdict.isolation == "none" else f"isolation: {verdict.isolation}")
+    facts.append(seconds(verdict.duration_s))
+    page.prose(";  ".join(facts), "dim")
+    if verdict.speed:
+        speed = verdict.speed
+        ratio = f"{speed.ratio:.3g} times the reference's time" if math.isfinite(speed.ratio) else "over the time limit"
+        page.prose(f"Speed: {speed.tier}; {ratio} ({seconds(speed.attempt_s)} against {seconds(speed.reference_s)})")
+
+
+def _failure(page: Page, case: Case, slug: str, file: Path, in_workspace: bool) -> None:
+    kind = "" if case.status == Status.WRONG_ANSWER else f"  {words(case.status).lower()}"
+    page.line(("FAILED", "bad"), "  ", (case.name, "title"), kind)
+    if case.rationale:
+        page.prose(f"Why it matters: {case.rationale}", indent=2)
+    if case.message:
+        page.gap()
+        page.prose(case.message, indent=2)
+    for name, value in (("Expected", case.expected), ("Got", case.actual)):
+        if value is None:
+            continue
+        if "\n" in value or len(value) > page.width - 14:
+            page.line("  ", (name, "title"))
+            page.verbatim(value)
+        else:
+            page.line("  ", (name, "title"), " " * (10 - len(name)), value)
+    where = []
+    if case.first_bad_index is not None and case.first_bad_index != ():
+        where.append(f"first wrong at [{', '.join(map(str, case.first_bad_index))}]")
+    if case.max_error is not None:
+        where.append(f"largest error {case.max_error:.4g}")
+    if where:
+        sentence = "; ".join(where)
+        page.prose(sentence[0].upper() + sentence[1:], indent=2)
+    if case.counterexample:
+        page.gap()
+        page.line("  ", ("See it yourself", "title"))
+        place = str(file.parent) if in_workspace else "the folder of your answer, saved as attempt.py"
+        page.prose(f"Paste this into python, started in {place}", indent=2)
+        page.gap()
+        page.verbatim(case.counterexample, indent=0)  # indented code cannot be pasted
+    if case.traceback:
+        page.gap()
+        page.line("  ", ("Traceback", "title"), " (lines of your answer)")
+        page.verbatim(case.traceback)
+    if case.output.strip():
+        page.gap()
+        _printed(page, "  It printed", case.output, slug)
+
+
+def _printed(page: Page, title: str, output: str, slug: str) -> None:
+    lines = clean(output).rstrip().split("\n")
+    page.line((title, "title"))
+    page.verbatim("\n".join(lines[:OUTPUT_LINES]))
+    if len(lines) > OUTPUT_LINES:
+        page.line(f"    ... {len(lines) - OUTPUT_LINES} more lines; all of them:  prep grade {slug} --json")
+
+
+def _next(page: Page, verdict: Verdict, problem: Problem, record: Summary, file: Path, in_workspace: bool) -> None:
+    slug = problem.slug
+    grade = f"prep grade {slug}" if in_workspace else f"prep grade {slug} {_quoted(file)}"
+    if verdict.status is Status.JUDGE_ERROR:
+        page.gap()
+        page.prose("This is a fault of prep, not of your answer. Please report it with the lines above and what "
+                   "prep doctor prints.")
+        page.next(("prep doctor", "what to attach"), (grade, "to try again"))
+        return
+    if verdict.accepted:
+        page.gap()
+        page.line(("An interviewer would ask next", "title"))
+        page.prose(problem.follow_ups[0], indent=2)
+        page.next((f"prep solution {slug}", "the reference, and answers to the follow-ups"),
+                  ("prep list", "another problem"))
+        return
+    commands = []
+    if verdict.status is Status.NOT_STARTED:
+        commands.append((f"prep show {slug}", "the question"))
+    left = len(problem.hints) - record.hints
+    if left > 0:
+        commands.append((f"prep hint {slug}", f"hint {record.hints + 1} of {len(problem.hints)}"))
+    elif record.gave_up_at:
+        commands.append((f"prep solution {slug}", "the reference"))
+    else:
+        commands.append((f"prep solution {slug} --give-up", "the reference; you have had every hint"))
+    commands.append((grade, f"after editing {file}" if in_workspace else "after editing it"))
+    page.next(*commands)
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def seconds(value: float) -> str:
+    """A duration a person reads: "0.42 ms", "312 ms", "3.1 s", "2 min 5 s"."""
+    if value < 0.01:
+        return f"{value * 1000:.2g} ms"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s"
+
+
+# Documents for other programs
+
+
+def as_json(verdict: Verdict) -> str:
+    """The verdict in the shape of docs/verdict.schema.json, ASCII only. An infinite number is the string "inf"."""
+    return _json(_finite(verdict.to_json()))
+
+
+def _json(document: Any) -> str:
+    import json  # 3 ms that `prep --help` need not pay
+
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def as_junit(verdict: Verdict) -> str:
+    """JUnit XML: a failure for a wrong value, an error for anything else, skipped for what did not run.
+
+    A verdict that no case explains (a rule broken, a file that does not load) is a case of its own, so that a suite of
+    no tests is never read as a pass.
+    """
+    from xml.etree import ElementTree
+
+    cases = list(verdict.cases)
+    if not verdict.accepted and verdict.first_failure is None:
+        cases.insert(0, Case("the answer as a whole", verdict.status, 0.0, 0.0, message=verdict.message,
+                             traceback=verdict.traceback))
+    failures = [c for c in cases if c.status in (Status.WRONG_ANSWER, Status.BELOW_THRESHOLD)]
+    skipped = [c for c in cases if c.status == NOT_RUN]
+    errors = [c for c in cases if c.status != PASSED and c not in failures and c not in skipped]
+    counts = {"tests": str(len(cases)), "failures": str(len(failures)), "errors": str(len(errors)),
+              "skipped": str(len(skipped)), "time": f"{verdict.duration_s:.6f}"}
+    root = ElementTree.Element("testsuites", {"name": "prep", **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": verdict.problem, **counts})
+    for case in cases:
+        item = ElementTree.SubElement(suite, "testcase", {
+            "classname": f"prep.{verdict.problem}", "name": clean(case.name), "time": f"{case.duration_s:.6f}"})
+        if case.status == NOT_RUN:
+            ElementTree.SubElement(item, "skipped", {"message": "not run: the attempt had ended"})
+        elif case.status != PASSED:
+            node = ElementTree.SubElement(item, "failure" if case in failures else "error", {
+                "type": case.status, "message": clean(case.message).split("\n")[0]})
+            node.text = clean(_explanation(case))
+        if case.output:
+            ElementTree.SubElement(item, "system-out").text = clean(case.output)
+    if verdict.output:
+        ElementTree.SubElement(suite, "system-out").text = clean(verdict.output)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def as_gradescope(verdict: Verdict) -> str:
+    """Gradescope's results.json. Cases that the learner has seen are visible at once, the others when grades are."""
+    tests = [{
+        "name": case.name, "score": case.points, "max_score": case.max_points,
+        "status": "passed" if case.status == PASSED else "failed",
+        "output": "" if case.status == PASSED else
+                  "Not run: the attempt had ended." if case.status == NOT_RUN else clean(_explanation(case)),
+        "visibility": "visible" if case.visible else "after_published",
+    } for case in verdict.cases]
+    message = "\n".join(filter(None, (words(verdict.status), verdict.message, verdict.fix)))
+    return _json({"score": verdict.score, "execution_time": round(verdict.duration_s, 3), "output": clean(message),
+                  "output_format": "text", "visibility": "visible", "stdout_visibility": "hidden", "tests": tests})
+
+
+def _explanation(case: Case) -> str:
+    parts = [words(case.status), case.rationale and f"Why it matters: {case.rationale}", case.message,
+             case.expected is not None and f"Expected: {case.expected}",
+             case.actual is not None and f"Got: {case.actual}",
+             case.counterexample and f"To see it:\n{case.counterexample}",
+             case.traceback and f"Traceback:\n{case.traceback}"]
+    return "\n".join(str(part) for part in parts if part)
+
+
+def check_target(path: Path) -> None:
+    """Raise PrepError now, and not after the grading, where a document cannot be saved at `path`."""
+    if path.is_dir():
+        raise PrepError(f"{path} is a folder; a file's name is needed.", "prep grade --help")
+    if not path.parent.is_dir():
+        raise PrepError(f"The folder {path.parent} does not exist.", f"mkdir -p {_quoted(path.parent)}")
+
+
+def save(path: Path, text: str) -> None:
+    """Write a document. Raises PrepError where that fails."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PrepError(f"{path} cannot be written: {error.strerror or error}", "Choose another.  prep grade --help"
+                        ) from None
+
+
+# The other screens
+
+
+def list_page(problems: Sequence[Problem], record: Mapping[str, Summary]) -> Page:
+    """The problems, easiest first, each with what became of it."""
+    page = Page()
+    if not problems:
+        page.prose("No problem matches all of these filters.")
+        page.next(("prep list", "every problem"))
+        return page
+    rows: list[Sequence[Span | str]] = [[(name, "dim") for name in ("state", "problem", "level", "time", "title")]]
+    for p in problems:
+        state = record[p.slug].state if p.slug in record else ""
+        colour = {"solved": "good", "tried": "warn"}.get(state, "dim")
+        rows.append([(state or "-", colour), (p.slug, "title"), p.difficulty, f"{p.minutes} min", p.title])
+    page.table(rows)
+    page.gap()
+    solved = sum(p.slug in record and record[p.slug].solved for p in problems)
+    topics = sorted({topic for p in problems for topic in p.topics})
+    page.prose(f"{solved} of {len(problems)} solved. Topics: {', '.join(topics)}.", "dim")
+    first = next((p for p in problems if p.slug not in record or not record[p.slug].solved), problems[0])
+    page.next((f"prep start {first.slug}", "begin it"), (f"prep show {first.slug}", "read it first"))
+    return page
+
+
+def list_json(problems: Sequence[Problem], record: Mapping[str, Summary]) -> str:
+    """The problems as a JSON array."""
+    rows = []
+    for p in problems:
+        state = record[p.slug].state if p.slug in record else ""
+        rows.append({"slug": p.slug, "title": p.title, "kind": p.kind, "difficulty": p.difficulty,
+                     "minutes": p.minutes, "topics": p.topics, "prerequisites": p.prerequisites,
+                     "state": state.replace(" ", "-") or "new"})
+    return _json(rows)
+
+
+def problem_page(problem: Problem, prompt: str, *, started: bool) -> Page:
+    """The question as an interviewer puts it, and what may be used."""
+    page = Page()
+    page.line((problem.title, "title"))
+    page.prose(f"{problem.difficulty}; {problem.minutes} minutes; {', '.join(problem.topics)}", "dim")
+    if problem.prerequisites:
+        page.prose(f"Builds on: {', '.join(problem.prerequisites)}", "dim")
+    page.gap()
+    page.parts.append(Markdown(prompt))
+    page.gap()
+    rules, limits = problem.rules, problem.limits
+    page.line(("Rules and limits", "title"))
+    page.prose(f"You may import {' and '.join(rules.libraries) or 'no package'}, and the standard library except for "
+               "files, network, processes and introspection.", indent=2)
+    if forbidden := (*rules.forbid, *rules.forbid_ops):
+        page.prose(f"Not allowed: {', '.join(forbidden)}." + (f" {rules.why}" if rules.why else ""), indent=2)
+    page.prose(f"Each call may take {limits.call_s:g} s, all of them {limits.total_s:g} s, and "
+               f"{limits.memory_mb} MB beyond what the imports take.", indent=2)
+    slug = problem.slug
+    if started:
+        page.next((f"prep grade {slug}", "judge your answer"), (f"prep hint {slug}", "if you are stuck"))
+    else:
+        page.next((f"prep start {slug}", "copy the starter and the examples here"))
+    return page
+
+
+def started_page(problem: Problem, started: Started) -> Page:
+    """Which files were made, which were there, and how to go on."""
+    page = Page()
+    if started.created:
+        page.line((f"Started {problem.slug}", "title"), f" in {started.folder}: {', '.join(started.created)}")
+    if started.kept:
+        page.prose(f"Kept as they are, because they were there: {', '.join(started.kept)}")
+    page.prose(f"An interview would give you {problem.minutes} minutes.")
+    commands = [(f"prep show {problem.slug}", "the question"),
+                (f"prep grade {problem.slug}", f"after editing {started.folder / 'attempt.py'}")]
+    if "attempt.py" in started.kept:
+        commands.append((f"prep reset {problem.slug}", "start over; your answer is backed up first"))
+    page.next(*commands)
+    return page
+
+
+def reset_page(problem: Problem, path: Path, backup: Path | None) -> Page:
+    """What became of the old answer."""
+    page = Page()
+    if backup:
+        page.prose(f"{path} is the starter again. Your answer is kept as {backup}")
+    else:
+        page.prose(f"{path} is the starter already: nothing was changed.")
+    page.next((f"prep grade {problem.slug}", "after editing it"), (f"prep hint {problem.slug}", "if you are stuck"))
+    return page
+
+
+def hint_page(problem: Problem, rung: int, *, record: Summary) -> Page:
+    """One rung of the ladder; all of them again where the last was taken before (rung 0)."""
+    page = Page()
+    total = len(problem.hints)
+    for number in [rung] if rung else range(1, total + 1):
+        page.line((f"Hint {number} of {total}", "title"))
+        page.prose(problem.hints[number - 1], indent=2)
+        page.gap()
+    if not rung:
+        page.prose("These are all the hints there are.")
+    commands = [(f"prep grade {problem.slug}", "judge your answer")]
+    if rung and rung < total:
+        commands.append((f"prep hint {problem.slug}", f"hint {rung + 1} of {total}"))
+    elif record.solved or record.gave_up_at:
+        commands.append((f"prep solution {problem.slug}", "the reference"))
+    else:
+        commands.append((f"prep solution {problem.slug} --give-up", "the reference"))
+    page.next(*commands)
+    return page
+
+
+def solution_page(problem: Problem, code: str, notes: str, *, record: Summary) -> Page:
+    """The reference, and what its author has to say of it."""
+    page = Page()
+    page.line((f"The reference for {problem.slug}", "title"))
+    page.gap()
+    page.verbatim(code, indent=0)
+    if notes:
+        page.gap()
+        page.parts.append(Markdown(notes))
+    if record.solved:
+        page.next(("prep list", "another problem"))
+    else:
+        page.next((f"prep grade {problem.slug}", "close this, then write it from memory"))
+    return page
+
+
+def stats_page(problems: Sequence[Problem], record: Mapping[str, Summary]) -> Page:
+    """What was tried, what it took, and how each topic stands."""
+    page = Page()
+    tried = [p for p in problems if p.slug in record]
+    if not tried:
+        page.prose("Nothing is recorded yet: your attempts will be counted here.")
+        page.next(*([(f"prep start {problems[0].slug}", "begin with this one")] if problems else []),
+                  ("prep list", "every problem"))
+        return page
+    solved = [p for p in tried if record[p.slug].solved]
+    attempts = sum(record[p.slug].attempts for p in tried)
+    page.line((f"{len(solved)} of {len(problems)} solved", "title"), f" in {attempts} attempt{'s' * (attempts != 1)}")
+    page.gap()
+    names = ("problem", "attempts", "first pass", "try", "best time", "tier", "hints")
+    rows: list[Sequence[Span | str]] = [[(name, "dim") for name in names]]
+    for p in tried:
+        s = record[p.slug]
+        when = f"{s.first_pass_at.astimezone():%Y-%m-%d}" if s.first_pass_at else "gave up" if s.gave_up_at else "-"
+        rows.append([(p.slug, "title"), str(s.attempts), (when, "good" if s.solved else "dim"),
+                     str(s.attempts_to_pass or "-"), "-" if s.best_duration_s is None else seconds(s.best_duration_s),
+                     s.best_tier or "-", f"{s.hints}/{len(p.hints)}"])
+    page.table(rows)
+    page.gap()
+    rows = [[(name, "dim") for name in ("topic", "solved", "attempts")]]
+    for topic in sorted({t for p in problems for t in p.topics}):
+        about = [p for p in problems if topic in p.topics]
+        rows.append([topic, f"{sum(p in solved for p in about)} of {len(about)}",
+                     str(sum(record[p.slug].attempts for p in about if p in tried))])
+    page.table(rows)
+    left = next((p for p in tried if p not in solved), None) or next((p for p in problems if p not in solved), None)
+    if left:
+        page.next((f"prep grade {left.slug}" if left in tried else f"prep start {left.slug}", "the next to solve"))
+    else:
+        page.next(("prep list", "you have solved them all"))
+    return page
+
+
+def new_page(slug: str, files: Iterable[Path]) -> Page:
+    """The files of a new problem."""
+    page = Page()
+    page.line((f"Made {slug}", "title"))
+    for file in files:
+        page.verbatim(str(file), indent=2)
+    page.next((f"prep verify {slug}", "says what is left to write"))
+    return page
+
+
+def doctor_page(findings: Iterable[Finding]) -> Page:
+    """Each thing looked at; each that is not in order with its remedy."""
+    page = Page()
+    found = list(findings)
+    for finding in found:
+        colour = {"ok": "good", "warning": "warn", "problem": "bad"}[finding.level]
+        page.table([[(finding.level.ljust(7), colour), (finding.name.ljust(11), "title"), finding.detail]])
+        if finding.fix:
+            page.prose(f"-> {finding.fix}", indent=22, hang=3)
+    page.gap()
+    problems = sum(f.level == "problem" for f in found)
+    warnings = sum(f.level == "warning" for f in found)
+    page.prose("Everything that is needed works." if not problems else
+               f"{problems} problem{'s' * (problems != 1)} to mend before prep works as it should.")
+    if warnings:
+        page.prose(f"{warnings} warning{'s' * (warnings != 1)}: prep works without, with less.")
+    page.next(("prep doctor", "look again, once that is mended") if problems else ("prep list", "choose a problem"))
+    return page

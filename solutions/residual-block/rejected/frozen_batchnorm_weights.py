@@ -1,0 +1,34 @@
+# expect: wrong-answer test_every_layer_has_its_own_parameters
+# BatchNorm's weight and bias are buffers: they load and save, and never learn.
+import torch
+from torch import nn
+
+
+class Norm(nn.BatchNorm2d):
+    def __init__(self, channels):
+        super().__init__(channels)
+        weight, bias = self.weight.detach(), self.bias.detach()
+        del self.weight, self.bias
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = Norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = Norm(out_channels)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
+                Norm(out_channels),
+            )
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return torch.relu(out + shortcut)

@@ -1,0 +1,22 @@
+# expect: wrong-answer test_logits_of_ten_thousand
+# Clips p at 1e-7 before the logarithm, so no row costs more than 16.1.
+import numpy as np
+
+
+def two_layer_net(x, y, w1, b1, w2, b2):
+    n = len(x)
+    rows = np.arange(n)
+
+    h = np.maximum(x @ w1 + b1, 0)
+    logits = h @ w2 + b2
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    log_p = np.log(np.clip(p, 1e-7, 1))
+    loss = -log_p[rows, y].mean()
+
+    d_logits = p
+    d_logits[rows, y] -= 1
+    d_logits /= n
+    d_pre = (d_logits @ w2.T) * (h > 0)
+    grads = {"w1": x.T @ d_pre, "b1": d_pre.sum(axis=0), "w2": h.T @ d_logits, "b2": d_logits.sum(axis=0)}
+    return loss, grads

@@ -1,0 +1,119 @@
+"""problem.toml: what is read, and what is said of each mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.errors import PrepError
+from grader.problem import Limits, Problem, Rules, SpeedTest, load
+
+GOOD = """\
+title = "Softmax"
+kind = "function"
+difficulty = "easy"
+minutes = 15
+topics = ["softmax"]
+entry = ["softmax(x, axis=-1)"]
+hints = ["a", "b", "c"]
+follow_ups = ["why subtract the maximum?"]
+"""
+
+
+def read(folder: Path, text: str) -> Problem:
+    folder.mkdir(exist_ok=True)
+    (folder / "problem.toml").write_text(text, encoding="utf-8")
+    return load(folder, folder.parent / "answers")
+
+
+def complaint(folder: Path, text: str) -> PrepError:
+    with pytest.raises(PrepError) as caught:
+        read(folder, text)
+    return caught.value
+
+
+def test_what_is_not_said_has_defaults(tmp_path: Path) -> None:
+    problem = read(tmp_path / "softmax", GOOD)
+    assert (problem.slug, problem.minutes, problem.topics) == ("softmax", 15, ("softmax",))
+    assert problem.limits == Limits() and problem.rules == Rules() and problem.speed is None
+    assert problem.entries[0].name == "softmax"
+    assert problem.kit is None and not problem.uses_torch
+
+
+def test_every_table_is_read(tmp_path: Path) -> None:
+    problem = read(tmp_path / "softmax", GOOD + """
+[limits]
+call_s = 2
+memory_mb = 64
+[rules]
+libraries = ["torch"]
+forbid = ["torch.softmax"]
+why = "It is the point."
+[speed]
+function = "softmax"
+sizes = [1, 8]
+[[equivalent_mutants]]
+before = "a"
+after = "b"
+reason = "same"
+""")
+    assert problem.limits == Limits(call_s=2.0, memory_mb=64)
+    assert problem.rules == Rules(libraries=("torch",), forbid=("torch.softmax",), why="It is the point.")
+    assert problem.speed == SpeedTest("softmax", sizes=(1, 8))
+    assert problem.equivalent_mutants[0].reason == "same"
+    assert problem.uses_torch
+
+
+def test_a_kit_is_found(tmp_path: Path) -> None:
+    problem = read(tmp_path / "softmax", GOOD)
+    (tmp_path / "softmax" / "kit.py").write_text("X = 1\n")
+    assert problem.kit == tmp_path / "softmax" / "kit.py"
+
+
+@pytest.mark.parametrize(("before", "after", "line", "says"), [
+    ('kind = "function"', 'kind = "essay"', 2,
+     "kind: expected one of function, module, training, debug, found 'essay'"),
+    ('difficulty = "easy"', "difficulty = 1", 3, "difficulty: expected a string, found 1"),
+    ("minutes = 15", "minutes = 0", 4, "minutes: expected a number of minutes above 0, found 0"),
+    ("minutes = 15", "minutes = true", 4, "minutes: expected a whole number, found True"),
+    ("minutes = 15\n", "", 1, "minutes: expected a whole number (the key is missing)"),
+    ('topics = ["softmax"]', "topics = []", 5, "topics: expected a list of at least 1 non-empty strings, found []"),
+    ('entry = ["softmax(x, axis=-1)"]', 'entry = ["softmax"]', 6, "entry: expected signatures such as"),
+    ('hints = ["a", "b", "c"]', 'hints = ["a", "b"]', 7, "hints: expected a list of at least 3 non-empty strings"),
+    ('hints = ["a", "b", "c"]', 'hints = ["a", " ", "c"]', 7, "hints: expected a list of at least 3 non-empty strings"),
+    ('title = "Softmax"', 'titel = "Softmax"', 1, "titel: expected one of the keys difficulty, entry"),
+    ('follow_ups = ["why subtract the maximum?"]\n', "follow_ups = ['why?']\n[limits]\ncalls = 3\n", 10,
+     "limits.calls: expected one of the keys start_s"),
+    ('follow_ups = ["why subtract the maximum?"]\n', "follow_ups = ['why?']\n[limits]\ncall_s = -1\n", 10,
+     "limits.call_s: expected a number above 0, found -1"),
+    ('follow_ups = ["why subtract the maximum?"]\n', "follow_ups = ['why?']\n[rules]\nforbid = 'numpy'\n", 10,
+     "rules.forbid: expected a list, each a string, found 'numpy'"),
+    ('follow_ups = ["why subtract the maximum?"]\n', "follow_ups = ['why?']\n[speed]\nfast = 2\n", 1,
+     "speed.function: expected a string (the key is missing)"),
+])
+def test_a_mistake_is_named_by_file_line_and_key(tmp_path: Path, before: str, after: str, line: int,
+                                                 says: str) -> None:
+    assert before in GOOD
+    error = complaint(tmp_path / "softmax", GOOD.replace(before, after))
+    assert error.what.startswith(f"{tmp_path / 'softmax' / 'problem.toml'}:{line}: ")
+    assert says in error.what
+    assert error.fix.endswith("prep verify softmax")
+
+
+def test_broken_toml_says_where(tmp_path: Path) -> None:
+    error = complaint(tmp_path / "softmax", GOOD + "oops =\nminutes = 15\n")
+    assert "not valid TOML" in error.what and "line 9" in error.what
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "problem.toml").write_bytes(b'title = "\xff"')
+    with pytest.raises(PrepError) as caught:
+        load(tmp_path, tmp_path)
+    assert "cannot be read" in caught.value.what and "UTF-8" in caught.value.fix
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(PrepError) as caught:
+        load(tmp_path / "softmax", tmp_path)
+    assert caught.value.fix.endswith("prep new softmax")
