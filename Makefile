@@ -14,7 +14,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	@touch $@
 
 demo: $(VENV)/.installed
-	@$(BIN)/python docs/demo.py
+	@echo "== A right answer:  prep grade conv2d docs/samples/conv2d_right.py"
+	$(BIN)/prep grade conv2d docs/samples/conv2d_right.py
+	@echo "== A wrong one:  prep grade conv2d docs/samples/conv2d_wrong.py"
+	@$(BIN)/prep grade conv2d docs/samples/conv2d_wrong.py; test $$? -eq 1 || { echo "expected a wrong answer to be rejected"; exit 1; }
+	@echo "== Your turn:  . $(BIN)/activate && prep start conv2d"
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest

@@ -43,7 +43,7 @@ def round_trip() -> None:
     """Cost of one call that sends an array and gets it back."""
     import numpy as np
 
-    from grader.attempt.launch import launch
+    from grader.attempt.proxy import launch
     from grader.bank import Bank
 
     source = ROOT.joinpath("solutions/conv2d/solution.py").read_text() + "\n\ndef echo(x):\n    return x\n"

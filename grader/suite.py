@@ -324,7 +324,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--in-process"):
         attempt: Any = LocalAttempt(Path(file), problem.kit)
     else:
-        from grader.attempt.launch import launch
+        from grader.attempt.proxy import launch
 
         attempt = launch(problem, Path(file).read_text(encoding="utf-8"))
         config.add_cleanup(attempt.close)

@@ -14,6 +14,7 @@ import pytest
 from grader import problem as problems
 from grader.attempt import launch
 from grader.attempt.proxy import Attempt
+from grader.attempt.proxy import launch as launch_attempt
 from grader.problem import Problem
 
 
@@ -69,7 +70,7 @@ def answer(make_problem: Callable[..., Problem]) -> Iterator[Callable[..., Attem
     def start(source: str, *, libraries: tuple[str, ...] = ("numpy",), isolation: str = "process",
               limits: dict[str, Any] | None = None, entry: list[str] | None = None, **rules: Any) -> Attempt:
         problem = make_problem(entry=entry, limits=limits, rules={"libraries": list(libraries)} | rules)
-        attempt = launch.launch(problem, textwrap.dedent(source), isolation=isolation)
+        attempt = launch_attempt(problem, textwrap.dedent(source), isolation=isolation)
         opened.append(attempt)
         return attempt
 

@@ -23,15 +23,12 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from grader.attempt.outcomes import AttemptStopped
 from grader.paths import bank_root
 from grader.problem import Problem
 from grader.verdict import Status
-
-if TYPE_CHECKING:
-    from grader.attempt.proxy import Attempt
 
 HERE = Path(__file__).resolve().parent
 BOOT = """
@@ -421,14 +418,3 @@ def start(problem: Problem, *, isolation: str | None = None, threads: int = 1,
     zygote: fork it from there instead; its isolation is then "process".
     """
     return Process(problem, "process" if zygote else isolation or probe()[0], threads=threads, zygote=zygote)
-
-
-def launch(problem: Problem, source: str, *, isolation: str | None = None) -> Attempt:
-    """Start a process, load the answer into it, and hand out the judge's side of it."""
-    from grader.attempt.proxy import Attempt
-
-    attempt = Attempt(start(problem, isolation=isolation), problem)
-    attempt.load(source)
-    return attempt
-
-

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from grader.attempt import wire
-from grader.attempt.launch import Process
+from grader.attempt.launch import Process, start
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped, RemoteError, raised
 from grader.check import Observed
 from grader.counterexample import Call, CallLog
@@ -530,3 +530,10 @@ def _replace(value: Any, new: dict[int, Any]) -> Any:
     if type(value) is dict:
         return {key: _replace(item, new) for key, item in value.items()}
     return value
+
+
+def launch(problem: Problem, source: str, *, isolation: str | None = None) -> Attempt:
+    """Start a process, load the answer into it, and hand out the judge's side of it."""
+    attempt = Attempt(start(problem, isolation=isolation), problem)
+    attempt.load(source)
+    return attempt
