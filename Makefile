@@ -34,7 +34,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/grade.py
 
 wheel: $(VENV)/.installed
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m hatchling build --target wheel --directory dist
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -133,15 +133,13 @@ class SuitePlugin:
         self.collected = [item.name for item in items]
         self.module = getattr(items[0], "module", None) if items else None
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Once the attempt is over, what is left is not run."""
         if self.stopped or self.fault:
             self._record(self._case(item, NOT_RUN, 0.0))
-            item.runtest = lambda: None  # type: ignore[method-assign]
-            item.session.shouldstop = "the attempt was stopped"
-            yield
-            return True  # type: ignore[return-value]
-        return (yield)
+            return True
+        return None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:

@@ -252,3 +252,25 @@ def test_no_cheat_passes(name: str, isolation: str, quick_conv2d: object) -> Non
 
 def test_there_are_enough_of_them() -> None:
     assert len(CHEATS) >= 25 and Path(SECRET).is_file()
+
+
+TORCH_CHEATS = {
+    "reads a file in C++": f"data = torch.from_file({SECRET!r}, size=100, dtype=torch.uint8)\n",
+    "reads a file through a storage": f"data = torch.UntypedStorage.from_file({SECRET!r}, False, 100)\n",
+    "loads a library": "torch.ops.load_library('/lib/x86_64-linux-gnu/libc.so.6')\n",
+    "loads through ctypes of a library": "torch._ops.ctypes.CDLL(None).getpid()\n",
+    "unpickles a file": f"torch.load({SECRET!r})\n",
+    "imports torchvision": "import torchvision\n",
+    "builds an extension": "from torch.utils import cpp_extension\n"
+                           "cpp_extension.load_inline('x', 'int f() {return 1;}')\n",
+}
+
+
+@pytest.mark.parametrize("name", TORCH_CHEATS)
+def test_no_torch_cheat_passes(name: str) -> None:
+    source = "import torch\nfrom torch import nn\n" + TORCH_CHEATS[name] + (
+        "class BasicBlock(nn.Module):\n"
+        "    def __init__(self, in_channels, out_channels, stride=1): super().__init__()\n")
+    verdict = grade(Bank().get("residual-block"), source, isolation="process")
+    assert verdict.status in {R, E}, (verdict.status, verdict.message)
+    assert verdict.status is R or name in ("unpickles a file",), verdict.message

@@ -99,7 +99,7 @@ def test_mutating_and_not_raising_are_named(toy: Problem) -> None:
     ("def f(x):\n    return 1 / 0", Status.RUNTIME_ERROR, "ZeroDivisionError"),
     ("import missing_module_of_nobody\ndef f(x): return x", Status.RULE_VIOLATION, "missing_module_of_nobody"),
     ("x = 1 / 0\ndef f(x): return x", Status.RUNTIME_ERROR, "raised when it was run"),
-    ("def f(x):\n    while True: pass", Status.TIME_LIMIT, "longer than its limit"),
+    ("def f(x):\n    while True: pass", Status.TIME_LIMIT, "did not end in time; its limit is 1 s"),
     ("def f(x):\n    return [bytes([1]) * (1 << 20) for _ in range(4000)]", Status.MEMORY_LIMIT, ""),
     ("def f(x):\n    while True: print('x' * 10000)", Status.OUTPUT_LIMIT, "printed more than"),
     ("def f(x): return None", Status.WRONG_ANSWER, "None"),
@@ -151,6 +151,18 @@ def test_syntax_errors_show_line_and_caret(toy: Problem) -> None:
 def test_what_is_printed_is_shown_with_its_case(toy: Problem) -> None:
     verdict = judge(toy, "def f(x):\n    print('saw', x)\n    return x")
     assert "saw [0. 1. 2.]" in verdict.cases[0].output and "saw [0. 1. 2.]" not in verdict.cases[2].output
+
+
+def test_nothing_passes_after_the_attempt_is_over(toy: Problem) -> None:
+    verdict = judge(toy, "import os\ndef f(x): os._exit(0)")
+    assert [case.status for case in verdict.cases] == ["runtime-error"] + ["not-run"] * 3 and verdict.score == 0
+
+
+def test_all_calls_together_have_a_limit(make_problem: Callable[..., Problem]) -> None:
+    problem = make_problem(entry=["f(x)"], suite="def test_a(attempt):\n    for _ in range(100): attempt.f(1)\n",
+                           solution="def f(x): return x", limits={"total_s": 1.0})
+    verdict = judge(problem, "import time\ndef f(x): time.sleep(0.1)")
+    assert verdict.status is Status.TIME_LIMIT and "all calls together" in verdict.message
 
 
 def test_fail_fast_stops_at_the_first_failure(toy: Problem) -> None:

@@ -108,9 +108,13 @@ class Process:
         self._text = bytearray()
         self._printed = 0
         self._baseline_mb: float | None = None
-        self.deadline = time.monotonic() + self.limits.start_s
-        self.doing = "starting"
         self.closed = False
+        self.begin("importing the libraries", self.limits.start_s)
+
+    def begin(self, doing: str, limit_s: float, limit: str = "its limit is") -> None:
+        """Start the clock for what comes next. doing: how a message will call it."""
+        self.doing, self._limit, self._limit_s = doing, limit, limit_s
+        self.deadline = time.monotonic() + limit_s
 
     # -- waiting
 
@@ -128,7 +132,7 @@ class Process:
             while True:
                 left = self.deadline - time.monotonic()
                 if left <= 0:
-                    self.stop(Status.TIME_LIMIT, f"{self.doing} took longer than its limit")
+                    self.stop(Status.TIME_LIMIT, f"{self.doing} did not end in time; {self._limit} {self._limit_s:g} s")
                 ready = dict(self._poll.poll(min(left, TICK_S) * 1000 + 1))
                 if self._output in ready:
                     self._drain()

@@ -239,9 +239,12 @@ class Connection:
     # -- the clock
 
     def begin(self, doing: str, limit_s: float) -> None:
-        left = self.problem.limits.total_s - self.spent_s
-        self.process.doing = doing
-        self.process.deadline = time.monotonic() + min(limit_s, max(left, 0.001))
+        total_s = self.problem.limits.total_s
+        left_s = max(total_s - self.spent_s, 0.001)
+        if left_s < limit_s:
+            self.process.begin(doing, left_s, f"of the {total_s:g} s for all calls together there were left")
+        else:
+            self.process.begin(doing, limit_s)
 
     def begin_case(self, seed: int) -> None:
         self.log.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import os
 import sys
 import threading
@@ -209,6 +210,8 @@ class Guard:
             return self._imported(str(args[0]))
         if event == "open":
             return self._opened(args)
+        if event == "prep.refused":
+            return f"uses {args[0]}, which reaches files"
         if event in _PROCESS_EVENTS:
             return f"starts or signals a process ({event})"
         if event in _PATH_EVENTS:
@@ -300,10 +303,10 @@ class Guard:
         return frame is not None and "-packages" in frame.f_code.co_filename
 
 
-_WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import"}
+_WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import", "prep.refused"}
 _WIRE = os.path.join(os.path.dirname(__file__), "wire.py")
 _COMPANIONS = {"torch": frozenset("""
-    numpy sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions setuptools packaging triton nvidia
+    numpy sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions setuptools _distutils_hack pkg_resources packaging triton nvidia
     cuda torchgen functorch optree yaml
 """.split())}
 """what a library imports for itself"""
@@ -350,6 +353,12 @@ def _reporter(dotted: str, filename: str, report: Report) -> Callable[..., Any]:
     return forbidden
 
 
+def _refused(name: str) -> Callable[..., Any]:
+    def refused(*args: Any, **kwargs: Any) -> None:
+        sys.audit("prep.refused", name)
+    return refused
+
+
 def operator_watch(operators: Sequence[str], filename: str, report: Report) -> Any:
     """A context in which none of these Torch operators ("aten.convolution") may run, whatever it is called by."""
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -367,8 +376,23 @@ def operator_watch(operators: Sequence[str], filename: str, report: Report) -> A
     return Watch()  # type: ignore[no-untyped-call]
 
 
+_NATIVE_READERS = ("from_file", "UntypedStorage.from_file", "UntypedStorage._new_shared_filename_cpu",
+                   "_C.PyTorchFileReader", "_C.PyTorchFileWriter", "_C.import_ir_module", "ops.load_library",
+                   "classes.load_library", "_C._jit_to_backend")
+"""of Torch: they open files in C++, where Python's audit hooks are not asked"""
+
+
 def disarm() -> None:
     """Take out of reach what an audit hook does not see."""
+    torch = sys.modules.get("torch")
+    for path in _NATIVE_READERS if torch is not None else ():
+        *parents, name = path.split(".")
+        holder: Any = torch
+        for parent in parents:
+            holder = getattr(holder, parent, None)
+        if hasattr(holder, name):
+            with contextlib.suppress(TypeError, AttributeError):
+                setattr(holder, name, _refused(f"torch.{path}"))
     posix = sys.modules.get("_posixsubprocess")
     if posix is not None:
         def fork_exec(*args: Any) -> None:
