@@ -116,7 +116,7 @@ import os
 fd = os.open({SECRET!r}, os.O_RDONLY)
 """ + ZEROS),
     "reads the solution through NumPy": ({R, E}, HEAD + f"data = np.fromfile({SECRET!r}, dtype=np.uint8)\n" + ZEROS),
-    "lists the bank": ({R, E}, HEAD + f"import os\nnames = os.listdir({str(bank_root())!r})\n" + ZEROS),
+    "lists the bank": ({R, E, W}, HEAD + f"import os\nnames = os.listdir({str(bank_root())!r})\n" + ZEROS),
     "reads the judge's memory": ({R, E}, HEAD + "import os, pathlib\n"
                                  "text = pathlib.Path(f'/proc/{os.getppid()}/maps').read_text()\n" + ZEROS),
     "reads the judge's command line": ({R, E}, HEAD + "import os, pathlib\n"
@@ -273,4 +273,4 @@ def test_no_torch_cheat_passes(name: str) -> None:
         "    def __init__(self, in_channels, out_channels, stride=1): super().__init__()\n")
     verdict = grade(Bank().get("residual-block"), source, isolation="process")
     assert verdict.status in {R, E}, (verdict.status, verdict.message)
-    assert verdict.status is R or name in ("unpickles a file",), verdict.message
+    assert verdict.status is R or name in ("unpickles a file", "builds an extension"), verdict.message

@@ -80,6 +80,8 @@ class Process:
         self.limits, self.isolation = problem.limits, isolation
         self.folder = tempfile.mkdtemp(prefix="prep-")
         self.sock, theirs = socket.socketpair()
+        for end in (self.sock, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._output, output = os.pipe()
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
         options = _options(problem, threads) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}

@@ -306,8 +306,8 @@ class Guard:
 _WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import", "prep.refused"}
 _WIRE = os.path.join(os.path.dirname(__file__), "wire.py")
 _COMPANIONS = {"torch": frozenset("""
-    numpy sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions setuptools _distutils_hack pkg_resources packaging triton nvidia
-    cuda torchgen functorch optree yaml
+    numpy sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions packaging triton nvidia cuda
+    setuptools _distutils_hack pkg_resources jaraco more_itertools torchgen functorch optree yaml
 """.split())}
 """what a library imports for itself"""
 

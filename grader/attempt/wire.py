@@ -376,7 +376,7 @@ def send(sock: socket.socket, parts: list[bytes | memoryview], wait_to_write: Ca
             pending[0] = pending[0][sent:]
 
 
-def receive(sock: socket.socket, wait_to_read: Callable[[], None], max_bytes: int) -> tuple[bytearray, list[Buffer]]:
+def receive(sock: socket.socket, wait_to_read: Callable[[], None], max_bytes: int) -> tuple[Buffer, list[Buffer]]:
     """One frame: (body, buffers). Raises WireError for a malformed one, EOFError where the peer is gone."""
     header = _exactly(sock, HEADER.size, wait_to_read)
     magic, body_size, count, total = HEADER.unpack(header)
@@ -393,8 +393,9 @@ def receive(sock: socket.socket, wait_to_read: Callable[[], None], max_bytes: in
     return body, [_exactly(sock, length, wait_to_read) for length in lengths]
 
 
-def _exactly(sock: socket.socket, size: int, wait_to_read: Callable[[], None]) -> bytearray:
-    data = bytearray(size)
+def _exactly(sock: socket.socket, size: int, wait_to_read: Callable[[], None]) -> Buffer:
+    # bytearray() writes zeros first, which a large array need not wait for
+    data: Buffer = bytearray(size) if size < 1 << 16 else memoryview(np.empty(size, np.uint8))  # type: ignore[arg-type]
     view, have = memoryview(data), 0
     while have < size:
         try:
