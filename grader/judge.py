@@ -24,17 +24,19 @@ from grader.verdict import NOT_RUN, PASSED, Case, Speed, Status, Verdict
 
 if TYPE_CHECKING:
     from grader.attempt.proxy import Attempt
-    from grader.suite import SuitePlugin
+    from grader.suite import LoadedSuite, SuitePlugin
 
 OnCase = Callable[[Case], None]
 
 
 def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
-          fail_fast: bool = False, isolation: str | None = None, zygote: launch.Zygote | None = None) -> Verdict:
+          fail_fast: bool = False, isolation: str | None = None, zygote: launch.Zygote | None = None,
+          suite: LoadedSuite | None = None, speed: bool = True) -> Verdict:
     """The verdict on `source` as an answer to `problem`.
 
     filename: only for messages. on_case: told of each case as it ends. fail_fast: stop at the first failing case.
     isolation: "bubblewrap" or "process"; the best that this machine gives where None. zygote: fork the attempt from it.
+    suite: the problem's suite, where it is loaded already. speed: also time an accepted answer against the reference.
     Raises nothing but KeyboardInterrupt: a fault of the judge's own is a verdict too.
     """
     begin = time.perf_counter()
@@ -42,10 +44,9 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
     try:
         verdict = _before_running(problem, source, filename)
         if verdict is None:
-            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-                os.environ.setdefault(name, "1")  # the answer has one thread too, and speed is compared
+            use_one_thread()
             process = launch.start(problem, isolation=isolation, zygote=zygote)
-            verdict = _run(problem, source, process, on_case, fail_fast)
+            verdict = _run(problem, source, process, on_case, fail_fast, suite, speed)
     except AttemptStopped as stopped:
         verdict = Verdict(problem.slug, stopped.status, stopped.message, traceback=stopped.traceback or None)
     except Exception:
@@ -59,6 +60,12 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
         output=verdict.output or (output if not verdict.cases else ""),
         max_score=verdict.max_score or sum(case.max_points for case in verdict.cases),
         duration_s=round(time.perf_counter() - begin, 4))
+
+
+def use_one_thread() -> None:
+    """The answer has one thread, and speed is compared. To be called before NumPy or Torch is imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def judge_error(slug: str, text: str) -> Verdict:
@@ -106,7 +113,8 @@ def _same_code(tree: ast.Module, other: str) -> bool:
         return False
 
 
-def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase | None, fail_fast: bool) -> Verdict:
+def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase | None, fail_fast: bool,
+         loaded: LoadedSuite | None, speed: bool) -> Verdict:
     if problem.uses_torch:
         import torch
 
@@ -127,15 +135,17 @@ def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase
             return Verdict(problem.slug, Status.RUNTIME_ERROR, fault,
                            fix=f"The prompt has the signature:  prep show {problem.slug}")
     store = state_dir() / "counterexamples" / f"{problem.slug}-{os.getpid()}.npz"
-    plugin = suite.SuitePlugin(problem, attempt, store, on_case)
     try:
-        suite.run(plugin, fail_fast=fail_fast)
+        loaded = loaded or suite.LoadedSuite(suite.SuitePlugin(problem, attempt))
+        plugin = loaded.plugin
+        plugin.begin(attempt, store, on_case)
+        loaded.run(fail_fast=fail_fast)
     except suite.JudgeFault as fault:
         return judge_error(problem.slug, str(fault))
     if plugin.fault:
         return dataclasses.replace(judge_error(problem.slug, plugin.fault), cases=_cases(plugin))
     verdict = _verdict(problem, plugin)
-    if verdict.accepted and problem.speed:
+    if verdict.accepted and problem.speed and speed:
         verdict = _with_speed(problem, plugin, attempt, verdict)
     return verdict
 
@@ -219,11 +229,11 @@ def _with_speed(problem: Problem, plugin: SuitePlugin, attempt: Attempt, verdict
     """
     import numpy as np
 
-    from grader import check, suite
+    from grader import check
 
     spec = problem.speed
     assert spec is not None
-    module, reference = plugin.module, suite.load_reference(problem)
+    module, reference = plugin.module, plugin.load_reference()
     function, truth = getattr(attempt, spec.function), getattr(reference, spec.function)
     measured: Speed | None = None
     for size in spec.sizes:
@@ -232,7 +242,7 @@ def _with_speed(problem: Problem, plugin: SuitePlugin, attempt: Attempt, verdict
         attempt.begin_case(size)
         try:
             ours = theirs = float("inf")
-            for _ in range(5):
+            for _ in range(3 if size == spec.sizes[-1] else 2):
                 begin = time.perf_counter()
                 expected = truth(*args, **kwargs)
                 middle = time.perf_counter()

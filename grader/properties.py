@@ -7,7 +7,7 @@ about 100 ms, so a suite that needs no property should not.
 from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = 40
+EXAMPLES = 25
 """examples per property: enough to find every planted fault, few enough for a verdict within a second"""
 
 settings.register_profile(

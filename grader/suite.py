@@ -102,15 +102,20 @@ class SuitePlugin:
 
     def __init__(self, problem: Problem, attempt: Any, store: Path | None = None,
                  on_case: Callable[[Case], None] | None = None) -> None:
-        self.problem, self._attempt, self._store = problem, attempt, store
-        self._on_case = on_case or (lambda case: None)
+        self.problem = problem
         self._reference: ModuleType | None = None
         self.collected: list[str] = []
+        self.module: ModuleType | None = None
+        self.begin(attempt, store, on_case)
+
+    def begin(self, attempt: Any, store: Path | None = None, on_case: Callable[[Case], None] | None = None) -> None:
+        """Forget what an earlier attempt left, and judge this one."""
+        self._attempt, self._store = attempt, store
+        self._on_case = on_case or (lambda case: None)
         self.cases: dict[str, Case] = {}
         self.stopped: AttemptStopped | None = None
         self.fault: str | None = None
         self.failed_with_not_implemented = 0
-        self.module: ModuleType | None = None
 
     @pytest.fixture
     def attempt(self) -> Any:
@@ -120,6 +125,10 @@ class SuitePlugin:
     @pytest.fixture
     def reference(self) -> ModuleType:
         """The solution, in the judge's own process."""
+        return self.load_reference()
+
+    def load_reference(self) -> ModuleType:
+        """The solution's module, loaded once."""
         if self._reference is None:
             self._reference = load_reference(self.problem)
         return self._reference
@@ -147,7 +156,7 @@ class SuitePlugin:
         error: BaseException | None = None
         try:
             self._attempt.begin_case(_seed(item))
-            yield
+            return (yield)
         except KeyboardInterrupt:
             raise
         except BaseException as caught:
@@ -225,68 +234,99 @@ class SuitePlugin:
 def run(plugin: SuitePlugin, *, fail_fast: bool = False) -> None:
     """Run the plugin's suite in this process; the cases are in `plugin.cases` afterwards.
 
-    Nothing lying around changes the run: no configuration file, conftest, cache, plugin or variable is read.
     Raises JudgeFault where the suite cannot be collected, or ran other tests than were collected.
     """
-    suite = plugin.problem.suite
-    if not suite.exists():
-        raise JudgeFault(f"{suite} does not exist")
-    sys.modules.pop("kit", None)
-    if plugin.problem.kit:
-        load_module("kit", plugin.problem.kit)
-    before = set(sys.modules)
-    held = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("PYTEST_")}
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    errors = _CollectionErrors()
-    try:
-        unused = ("terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "nose", "debugging", "stepwise",
-                  "setupplan", "setuponly", "logging", "unraisableexception", "threadexception", "faulthandler",
-                  "recwarn", "legacypath", "unittest", "reports", "freeze_support", "helpconfig_", "tmpdir",
-                  "monkeypatch", "warnings", "subtests", "setuponly")
-        code = pytest.main(
-            [str(suite), f"--rootdir={suite.parent}", f"--confcutdir={suite.parent}", "--noconftest", "-c", os.devnull,
-             "--import-mode=importlib", "--capture=no", "--strict-markers", *(["-x"] if fail_fast else []),
-             *(word for name in unused for word in ("-p", f"no:{name}"))],
-            plugins=[plugin, errors, sys.modules[__name__]])
-    finally:
-        os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
-        os.environ.update(held)
-        # pytest names a suite's module after its file, so the next problem's suite would be taken for this one
-        for name in [name for name in sys.modules if name not in before and name.rpartition(".")[2] == suite.stem]:
-            del sys.modules[name]
-    if code == pytest.ExitCode.INTERRUPTED and errors.interrupted:
-        raise KeyboardInterrupt
-    if errors.texts:
-        raise JudgeFault("the suite cannot be collected:\n" + "\n".join(errors.texts))
-    if plugin.module is not None and Path(str(plugin.module.__file__)) != suite:
-        raise JudgeFault(f"pytest ran {plugin.module.__file__} instead of {suite}")
-    if not plugin.collected:
-        raise JudgeFault(f"{suite} holds no tests")
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
-        raise JudgeFault(f"pytest ended with {code!r}")
-    if len(set(plugin.collected)) != len(plugin.collected):
-        raise JudgeFault("two tests of the suite have the same name")
-    for name in plugin.collected:
-        plugin.cases.setdefault(name, Case(name, NOT_RUN, 0.0, 1.0))
+    LoadedSuite(plugin).run(fail_fast=fail_fast)
 
 
-class _CollectionErrors:
-    """Notices what would otherwise be lost: a suite that cannot be imported, Ctrl-C."""
+class LoadedSuite:
+    """A collected suite: it can be run again and again, each time against another attempt.
+
+    Nothing lying around changes it: no configuration file, conftest, cache, plugin or variable is read.
+    """
+
+    def __init__(self, plugin: SuitePlugin) -> None:
+        """Collect the suite of `plugin.problem`. Raises JudgeFault where that fails."""
+        self.plugin, suite = plugin, plugin.problem.suite
+        if not suite.exists():
+            raise JudgeFault(f"{suite} does not exist")
+        sys.modules.pop("kit", None)
+        if plugin.problem.kit:
+            load_module("kit", plugin.problem.kit)
+        before = set(sys.modules)
+        held = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("PYTEST_")}
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        collector = _Collector()
+        try:
+            code = pytest.main(
+                [str(suite), f"--rootdir={suite.parent}", f"--confcutdir={suite.parent}", "--noconftest",
+                 "-c", os.devnull, "--import-mode=importlib", "--strict-markers",
+                 *(word for name in _UNUSED for word in ("-p", f"no:{name}"))],
+                plugins=[plugin, collector, sys.modules[__name__]])
+        finally:
+            os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+            os.environ.update(held)
+            # pytest names a suite's module after its file, so the next problem's suite would be taken for this one
+            for name in set(sys.modules) - before:
+                if name.rpartition(".")[2] == suite.stem:
+                    del sys.modules[name]
+        if collector.interrupted:
+            raise KeyboardInterrupt
+        if collector.errors:
+            raise JudgeFault("the suite cannot be collected:\n" + "\n".join(collector.errors))
+        if plugin.module is not None and Path(str(plugin.module.__file__)) != suite:
+            raise JudgeFault(f"pytest ran {plugin.module.__file__} instead of {suite}")
+        if not plugin.collected or collector.session is None:
+            raise JudgeFault(f"{suite} holds no tests (pytest ended with {code!r})")
+        if len(set(plugin.collected)) != len(plugin.collected):
+            raise JudgeFault("two tests of the suite have the same name")
+        self.items = list(collector.session.items)
+        if [item.name for item in self.items] != plugin.collected:
+            raise JudgeFault("pytest would run other tests than it collected")
+
+    def run(self, *, fail_fast: bool = False) -> None:
+        """Run every test in order. Raises JudgeFault where a test ended without a verdict."""
+        plugin = self.plugin
+        for item, after in zip(self.items, [*self.items[1:], None]):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
+            case = plugin.cases.get(item.name)
+            if case is None:  # skipped, or broken outside its call
+                raise JudgeFault(plugin.fault or f"{item.name} ended without a verdict")
+            if fail_fast and case.status != PASSED:
+                break
+        for name in plugin.collected:
+            plugin.cases.setdefault(name, Case(name, NOT_RUN, 0.0, 1.0))
+
+
+_UNUSED = ("terminal", "capture", "cacheprovider", "junitxml", "doctest", "pastebin", "debugging", "stepwise",
+           "setupplan", "setuponly", "logging", "unraisableexception", "threadexception", "faulthandler", "recwarn",
+           "legacypath", "unittest", "reports", "tmpdir", "monkeypatch", "warnings", "subtests")
+"""pytest's own plugins that a hidden suite has no use for, and need not wait for"""
+
+
+class _Collector:
+    """Takes the collected session out of pytest's hands, and notices what would otherwise be lost."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self.errors: list[str] = []
         self.interrupted = False
+        self.session: pytest.Session | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.session = session
+        return True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.texts.append(str(report.longrepr))
+            self.errors.append(str(report.longrepr))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # pytest's own Session.Interrupted is a KeyboardInterrupt too
         self.interrupted = type(excinfo.value) is KeyboardInterrupt
 
     def pytest_internalerror(self, excrepr: object) -> bool:
-        self.texts.append(str(excrepr))
+        self.errors.append(str(excrepr))
         return True
 
 

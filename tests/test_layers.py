@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
     errors paths verdict problem bank workspace check counterexample properties
     attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.worker attempt.launch attempt.proxy
-    suite judge history doctor mutants scaffold author report
+    suite judge warm history doctor mutants scaffold author report
 """.split()
 """a module may import what stands before it"""
 

@@ -46,6 +46,8 @@ TICK_S = 0.02
 SHOWN_BYTES = 64 << 10
 """of what an attempt prints, this much is kept"""
 TMP_MB = 64
+INSIDE = "/attempt"
+"""in a sandbox: the one folder an attempt can write to, in memory and gone with it"""
 
 
 def site_packages() -> list[str]:
@@ -85,14 +87,16 @@ class Process:
         self._output, output = os.pipe()
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
         options = _options(problem, threads) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
+        if zygote is not None and isolation == "bubblewrap":
+            options |= {"folder": INSIDE, "seal": {"tmp_mb": TMP_MB}}
         try:
             if zygote is not None:
                 self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])
             else:
-                command = _bubblewrap(self.folder, uid) if isolation == "bubblewrap" else []
+                command = _bubblewrap(uid) if isolation == "bubblewrap" else []
                 self.popen = subprocess.Popen(
                     [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                    cwd=self.folder, env=_environment(self.folder if isolation != "bubblewrap" else "/tmp", threads),
+                    cwd=self.folder, env=_environment(self.folder if isolation != "bubblewrap" else INSIDE, threads),
                     pass_fds=[theirs.fileno()], start_new_session=True)
         except BaseException:
             self.sock.close()
@@ -110,6 +114,7 @@ class Process:
         self._text = bytearray()
         self._printed = 0
         self._baseline_mb: float | None = None
+        self._own_processes = 1
         self.closed = False
         self.begin("importing the libraries", self.limits.start_s)
 
@@ -151,24 +156,17 @@ class Process:
     def _look(self) -> None:
         """Memory, processes and files, against their limits."""
         self._next_look = time.monotonic() + TICK_S
-        import psutil  # 25 ms, paid only by attempts that take a while
-
-        try:
-            tree = [psutil.Process(self.popen.pid)]
-            tree += tree[0].children(recursive=True)
-            resident = sum(process.memory_info().rss for process in tree) / 2**20
-            threads = sum(process.num_threads() for process in tree)
-        except psutil.Error:
-            return  # it has ended: the socket will say so
-        if self._baseline_mb is None:
-            return
+        found = _usage(self.popen.pid)
+        if found is None or self._baseline_mb is None:
+            return  # it has ended: the socket will say so; or it is still importing
+        resident, threads, processes = found
         if resident - self._baseline_mb > self.limits.memory_mb:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} took {resident - self._baseline_mb:,.0f} MB of memory; "
                                            f"the limit is {self.limits.memory_mb:,} MB")
-        if threads > self.limits.processes + 8:
+        if threads > self.limits.processes + self._own_processes:
             self.stop(Status.RULE_VIOLATION, f"runs {threads} threads; {self.limits.processes} are allowed")
-        if len(tree) > (3 if self.isolation == "bubblewrap" else 1):
-            self.stop(Status.RULE_VIOLATION, f"started {len(tree) - 1} process(es) of its own")
+        if processes > self._own_processes:
+            self.stop(Status.RULE_VIOLATION, f"started {processes - self._own_processes} process(es) of its own")
         self._weigh()
 
     def _weigh(self) -> None:
@@ -183,18 +181,8 @@ class Process:
 
     def settled(self) -> None:
         """The libraries are imported: memory counts from here."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pid = self.popen.pid
-            if self.isolation == "bubblewrap":
-                import psutil
-
-                self._baseline_mb = sum(p.memory_info().rss for p in [psutil.Process(pid), *psutil.Process(
-                    pid).children(recursive=True)]) / 2**20
-            else:
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-                self._baseline_mb = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-        if self._baseline_mb is None:
-            self._baseline_mb = 0.0
+        found = _usage(self.popen.pid)
+        self._baseline_mb, _, self._own_processes = found or (0.0, 1, 1)
 
     def _drain(self) -> None:
         while True:
@@ -253,18 +241,14 @@ class Process:
         if self.closed:
             return
         self.closed = True
-        victims: list[Any] = []
-        if self.isolation != "bubblewrap" and "psutil" in sys.modules:
-            psutil = sys.modules["psutil"]
-            with contextlib.suppress(psutil.Error):
-                victims = psutil.Process(self.popen.pid).children(recursive=True)
+        victims = _tree(self.popen.pid)[1:]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             self.popen.kill()
         for victim in victims:
-            with contextlib.suppress(Exception):
-                victim.kill()
+            with contextlib.suppress(OSError):
+                os.kill(victim, signal.SIGKILL)
         self.sock.close()
         self.popen.wait()
         with contextlib.suppress(OSError):
@@ -275,20 +259,34 @@ class Process:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def can_fork() -> bool:
+    """Whether this system can run zygotes."""
+    return sys.platform == "linux"
+
+
 class Zygote:
     """A process that has imported an answer's libraries and forks a fresh attempt in milliseconds (Linux only).
 
-    What it forks has no namespaces of its own, so it is for answers that are trusted with that: `prep verify`.
+    isolation: "bubblewrap" puts the zygote into a sandbox, and each attempt it forks into namespaces, a temporary
+    folder and a user of its own within; "process" forks plain processes.
     """
 
-    def __init__(self, problem: Problem, *, threads: int = 1) -> None:
+    def __init__(self, problem: Problem, *, isolation: str = "process", threads: int = 1) -> None:
+        self.isolation = isolation
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(problem.limits.start_s)
         options = _options(problem, threads) | {"fd": theirs.fileno(), "zygote": True}
+        uid = 65534 if os.geteuid() == 0 else 0
+        command = _bubblewrap(uid, zygote=True) if isolation == "bubblewrap" else []
+        home = INSIDE if isolation == "bubblewrap" else tempfile.gettempdir()
         with theirs:
             self._popen = subprocess.Popen(
-                _python(options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
-                env=_environment(tempfile.gettempdir(), threads), pass_fds=[theirs.fileno()])
+                [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                start_new_session=True, env=_environment(home, threads), pass_fds=[theirs.fileno()])
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
 
     def fork(self, options: dict[str, Any], fds: list[int]) -> Forked:
         """A new process that serves one attempt over fds[0] and prints to fds[1]. Raises OSError where it is gone."""
@@ -348,6 +346,40 @@ def _python(options: dict[str, Any]) -> list[str]:
     return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
 
 
+def _tree(pid: int) -> list[int]:
+    """`pid` and its descendants, as far as they can be found."""
+    found = [pid]
+    if sys.platform == "linux":
+        for process in found:
+            with contextlib.suppress(OSError, ValueError):
+                children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+                found += [child for child in map(int, children) if child not in found]
+        return found
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        found += [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return found
+
+
+def _usage(pid: int) -> tuple[float, int, int] | None:
+    """(resident MB, threads, processes) of a tree of processes; None where it has ended."""
+    if sys.platform == "linux":  # psutil would do it too, but costs 25 ms to import
+        resident = threads = processes = 0
+        for process in _tree(pid):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                threads, resident, processes = threads + int(fields[17]), resident + int(fields[21]), processes + 1
+        return (resident * os.sysconf("SC_PAGE_SIZE") / 2**20, threads, processes) if processes else None
+    import psutil
+
+    try:
+        tree = [psutil.Process(process) for process in _tree(pid)]
+        return (sum(p.memory_info().rss for p in tree) / 2**20, sum(p.num_threads() for p in tree), len(tree))
+    except psutil.Error:
+        return None
+
+
 def _environment(home: str, threads: int) -> dict[str, str]:
     count = str(threads)
     kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES") if key in os.environ}
@@ -361,12 +393,19 @@ def _own_uid() -> int:
     return 200_000 + os.getpid() % 100_000 * 8 + int.from_bytes(os.urandom(1), "little") % 8
 
 
-def _bubblewrap(folder: str, uid: int) -> list[str]:
-    """The command that puts what follows it into namespaces of its own."""
-    command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net",
-               "--unshare-uts", "--unshare-cgroup-try", "--hostname", "prep", "--cap-drop", "ALL"]
+def _bubblewrap(uid: int, *, zygote: bool = False) -> list[str]:
+    """The command that puts what follows it into namespaces of its own.
+
+    uid: what a root caller's attempt will change to, 0 for other callers. zygote: keep the right to make namespaces and
+    mounts, and stay in this process table, for a process that seals each attempt it forks (worker.py).
+    """
+    command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-net", "--unshare-uts",
+               "--unshare-cgroup-try", "--hostname", "prep", "--cap-drop", "ALL"]
+    if not zygote:
+        command += ["--unshare-pid"]
     if uid:
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        for right in ("CAP_SETUID", "CAP_SETGID", *(("CAP_SYS_ADMIN",) if zygote else ())):
+            command += ["--cap-add", right]
     else:
         command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--ro-bind", "/usr", "/usr"]
@@ -377,8 +416,7 @@ def _bubblewrap(folder: str, uid: int) -> list[str]:
             command += ["--ro-bind", name, name]
     for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"):
         command += ["--ro-bind-try", name, name]
-    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(TMP_MB << 20), "--tmpfs", "/tmp",
-                "--perms", "0755", "--size", "1048576", "--tmpfs", "/dev/shm"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--tmpfs", "/tmp"]
     shown = [os.path.realpath(sys.base_prefix), *site_packages()]
     shown = list(dict.fromkeys(path for path in shown if path != "/usr" and not path.startswith("/usr/lib")))
     made = {"/", "/tmp", "/usr"}
@@ -392,7 +430,13 @@ def _bubblewrap(folder: str, uid: int) -> list[str]:
     for path in hidden_folders():
         if any(path.startswith(top + os.sep) for top in ("/usr", *shown)) and os.path.isdir(path):
             command += ["--tmpfs", path]
-    return [*command, "--ro-bind", str(HERE), str(HERE), "--chdir", "/tmp", "--remount-ro", "/", "--"]
+    command += ["--ro-bind", str(HERE), str(HERE), "--remount-ro", "/tmp"]
+    if zygote:
+        command += ["--perms", "0755", "--dir", INSIDE, "--perms", "0755", "--dir", "/dev/shm"]
+    else:
+        command += ["--perms", "1777", "--size", str(TMP_MB << 20), "--tmpfs", INSIDE,
+                    "--perms", "0755", "--size", "1048576", "--tmpfs", "/dev/shm"]
+    return [*command, "--chdir", INSIDE, "--remount-ro", "/", "--"]
 
 
 @functools.cache
@@ -406,7 +450,7 @@ def probe() -> tuple[str, str]:
     if shutil.which("bwrap") is None:
         return "process", "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
     uid = 65534 if os.geteuid() == 0 else 0
-    command = [*_bubblewrap("/tmp", uid), os.path.realpath(sys.executable), "-S", "-c",
+    command = [*_bubblewrap(uid), os.path.realpath(sys.executable), "-S", "-c",
                "import os; os.listdir('/proc')"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})
@@ -421,6 +465,7 @@ def start(problem: Problem, *, isolation: str | None = None, threads: int = 1,
           zygote: Zygote | None = None) -> Process:
     """Start a process for one attempt at `problem`; it imports its libraries while the judge does other things.
 
-    zygote: fork it from there instead; its isolation is then "process".
+    zygote: fork it from there instead, with the isolation that it gives.
     """
-    return Process(problem, "process" if zygote else isolation or probe()[0], threads=threads, zygote=zygote)
+    level = zygote.isolation if zygote else isolation or probe()[0]
+    return Process(problem, level, threads=threads, zygote=zygote)

@@ -164,7 +164,7 @@ _INTERPRETER_EVENTS = frozenset("""
     resource.prlimit cpython.run_command
 """.split())
 _READABLE = ("/usr/", "/lib/", "/lib64/", "/etc/", "/sys/", "/opt/nvidia", "/proc/cpuinfo", "/proc/meminfo",
-             "/proc/self/status", "/proc/self/maps", "/proc/stat", "/proc/sys/", "/proc/driver/nvidia")
+             "/proc/stat", "/proc/sys/", "/proc/driver/nvidia")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/nvidia", "/dev/shm/")
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -179,12 +179,13 @@ class Guard:
                  report: Report) -> None:
         self._filename, self._libraries, self._report = filename, tuple(libraries), report
         self._own = os.path.realpath(own) + os.sep
+        mine = (f"/proc/{os.getpid()}/{name}" for name in ("status", "stat", "maps", "cgroup"))
         self._hidden = tuple(os.path.realpath(folder) + os.sep for folder in hidden)
         standard = {os.path.realpath(os.path.dirname(path)) + os.sep for path in (os.__file__,) if path}
         self._standard = tuple(standard)
         folders = {os.path.realpath(path) + os.sep for path in sys.path if path}
         folders |= {os.path.realpath(prefix) + os.sep for prefix in (sys.base_prefix, sys.prefix) if prefix != "/"}
-        self._libraries_folders = tuple(folders)
+        self._readable = (*_READABLE, *mine, *folders)
         self._trusted = set(self._libraries).union(*(_COMPANIONS.get(name, ()) for name in self._libraries))
         self._busy = threading.local()
 
@@ -254,9 +255,9 @@ class Guard:
         writes = bool((flags or 0) & _WRITE) if isinstance(flags, int) else bool(set(str(mode or "r")) & set("wax+"))
         if real.startswith(self._own) or real.startswith(_DEVICES):
             return None
-        if any((real + os.sep).startswith(folder) for folder in self._hidden):
+        if (real + os.sep).startswith(self._hidden):
             return f"opens {real}"
-        if not writes and (real.startswith(_READABLE) or real.startswith(self._libraries_folders)):
+        if not writes and real.startswith(self._readable):
             return None
         return f"{'writes to' if writes else 'opens'} {real}"
 
@@ -270,8 +271,7 @@ class Guard:
             real = self._real("." if path is None else path) + os.sep
             if real.startswith(self._own):
                 continue
-            if reads and not any(real.startswith(folder) for folder in self._hidden) and (
-                    real.startswith(_READABLE) or real.startswith(self._libraries_folders)):
+            if reads and real.startswith(self._readable) and not real.startswith(self._hidden):
                 continue
             return f"touches {real.rstrip(os.sep)} ({event})"
         return None

@@ -422,16 +422,70 @@ def zygote(control: socket.socket) -> None:
         for standard in (1, 2):
             os.dup2(fds[1], standard)
         os.close(fds[1])
+        if "seal" in options:
+            _seal(fds[0], **options["seal"])
         os.chdir(options["folder"])
         os.environ.update(HOME=options["folder"], TMPDIR=options["folder"])
         options["fd"] = fds[0]
         main(options)
 
 
+def _seal(connection: int, tmp_mb: int) -> None:
+    """Put this process, just forked from a zygote in a sandbox, into namespaces of its own: process table, network,
+    memory segments, mounts, and (where the caller is not root) users. Returns in the first process of that table; the
+    one that called waits for it and ends as it ends.
+
+    Raises OSError where the system refuses: the attempt then does not start.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, *args: Any) -> None:
+        if getattr(libc, name)(*args):
+            raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+    mounts, uts, ipc, user, pid, net = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+    root = os.getuid() == 0
+    uid, gid = os.getuid(), os.getgid()
+    call("unshare", mounts | uts | ipc | pid | net | (0 if root else user))
+    if not root:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    child = os.fork()
+    if child:
+        os.close(connection)
+        _die_with_the_judge()
+        os.closerange(1, 3)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _exit(code if code >= 0 else 128 - code)
+    private, recursive, nosuid_nodev_noexec = 1 << 18, 1 << 14, 2 | 4 | 8
+    call("mount", None, b"/", None, private | recursive, None)
+    call("mount", b"tmpfs", b"/attempt", b"tmpfs", 2 | 4, f"size={tmp_mb}m,mode=1777".encode())
+    call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", nosuid_nodev_noexec, b"size=1m,mode=0755")
+    try:
+        call("mount", b"proc", b"/proc", b"proc", nosuid_nodev_noexec, None)
+    except OSError:  # not allowed to users other than root on some systems: then there is no /proc at all
+        call("mount", b"tmpfs", b"/proc", b"tmpfs", nosuid_nodev_noexec, b"size=4k,mode=0555")
+
+
+def _give_up_rights() -> None:
+    """Drop every capability that is left."""
+    if sys.platform == "linux":
+        import ctypes
+
+        header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        ctypes.CDLL(None).capset(header, nothing)
+        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+
+
 def serve(worker: Worker, options: dict[str, Any]) -> None:
     """Give up every right, tell the judge, and serve the answer until the judge hangs up."""
     _limit(options["memory_bytes"], options["disk_bytes"], options["cpu_s"], options["processes"], bool(options["uid"]))
     _drop_to(options["uid"])
+    if options["uid"] or "seal" in options:
+        _give_up_rights()
     _die_with_the_judge()
     worker.send("ready", os.getpid())
     for name in [name for name in sys.modules if name.partition(".")[0] == "grader" or name == "__main__"]:

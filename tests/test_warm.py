@@ -1,0 +1,129 @@
+"""The warm judge says what the cold one says, seals what it forks, and survives what happens to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grader.bank import Bank
+from grader.judge import grade
+from grader.problem import Problem
+from grader.verdict import Status
+from grader.warm import WarmJudge
+
+SUITE = """
+    from grader import check
+
+    def test_a(attempt, reference):
+        check.equal(attempt.f(1), reference.f(1))
+
+    def test_b(attempt):
+        check.equal(attempt.f("b"), "b")
+"""
+RIGHT = "def f(x): return x\n"
+
+
+@pytest.fixture
+def warm(isolation: str) -> Iterator[WarmJudge]:
+    with WarmJudge(isolation) as judge:
+        yield judge
+
+
+@pytest.fixture
+def toy(make_problem: Callable[..., Problem]) -> Problem:
+    return make_problem(entry=["f(x)"], suite=SUITE, solution=RIGHT, limits={"call_s": 1.0, "memory_mb": 128})
+
+
+def test_it_agrees_with_the_cold_judge(warm: WarmJudge) -> None:
+    problem = Bank().get("two-layer-backprop")
+    for path in sorted((problem.solution_folder / "rejected").glob("*.py"))[:8]:
+        cold, quick = grade(problem, path.read_text(), isolation="process"), warm.grade(problem, path.read_text())
+        assert quick.status is cold.status and quick.score == cold.score
+        assert [(c.name, c.status, c.message, c.counterexample) for c in quick.cases if "saved" not in (
+            c.counterexample or "")] == [(c.name, c.status, c.message, c.counterexample) for c in cold.cases
+                                         if "saved" not in (c.counterexample or "")]
+
+
+def test_every_attempt_starts_afresh(warm: WarmJudge, toy: Problem) -> None:
+    leaves = ("import math, pathlib, random\nimport numpy as np\n"
+              "seen = getattr(math, 'seen', 0)\nmath.seen = np.seen = 1\n"
+              "found = pathlib.Path('left').exists()\npathlib.Path('left').write_text('x')\n"
+              "print(seen, found, random.random(), np.random.rand(), flush=True)\n"
+              "def f(x): return x\n")
+    outputs = set()
+    for _ in range(3):
+        verdict = warm.grade(toy, leaves)
+        assert verdict.accepted, verdict
+        outputs.add(verdict.cases[0].output or verdict.output)
+    assert len(outputs) == 1 and outputs.pop().startswith("0 False ")
+
+
+def test_limits_hold(warm: WarmJudge, toy: Problem) -> None:
+    for source, status in (("def f(x):\n    while True: pass", Status.TIME_LIMIT),
+                           ("def f(x): return bytes(1 << 30) * 2", Status.MEMORY_LIMIT),
+                           ("import os\ndef f(x): os._exit(7)", Status.RUNTIME_ERROR),
+                           ("import os\ndef f(x): os.abort()", Status.RUNTIME_ERROR),
+                           ("def f(x):\n    while True: print('x' * 10000)", Status.OUTPUT_LIMIT),
+                           ("import os\ndef f(x): os.fork()", Status.RULE_VIOLATION),
+                           (RIGHT, Status.ACCEPTED)):
+        verdict = warm.grade(toy, source)
+        assert verdict.status is status, verdict
+    assert "exit code 7" in warm.grade(toy, "import os\ndef f(x): os._exit(7)").message
+    assert "crashed the interpreter" in warm.grade(toy, "import os\ndef f(x): os.abort()").message
+
+
+def test_a_changed_suite_is_loaded_again(warm: WarmJudge, toy: Problem) -> None:
+    assert warm.grade(toy, RIGHT).accepted
+    toy.suite.write_text(textwrap.dedent(SUITE) + "\ndef test_c(attempt):\n    check.equal(attempt.f(2), 3)\n")
+    assert warm.grade(toy, RIGHT).status is Status.WRONG_ANSWER
+    toy.suite.write_text("import nothing_like_this\n")
+    assert warm.grade(toy, RIGHT).status is Status.JUDGE_ERROR
+    toy.suite.write_text(textwrap.dedent(SUITE))
+    assert warm.grade(toy, RIGHT).accepted
+
+
+def test_a_dead_zygote_is_replaced(warm: WarmJudge, toy: Problem) -> None:
+    assert warm.grade(toy, RIGHT).accepted
+    for zygote in warm._zygotes.values():
+        os.kill(zygote._popen.pid, signal.SIGKILL)
+        zygote._popen.wait()
+    assert warm.grade(toy, RIGHT).accepted
+
+
+def test_nothing_is_left_behind(warm: WarmJudge, toy: Problem) -> None:
+    me = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    before, fds = set(me.read_text().split()), len(os.listdir("/proc/self/fd"))
+    for source in (RIGHT, "def f(x):\n    while True: pass", RIGHT, "import os\ndef f(x): os._exit(0)"):
+        warm.grade(toy, source)
+    zygotes = {str(zygote._popen.pid) for zygote in warm._zygotes.values()}
+    assert set(me.read_text().split()) - before == zygotes
+    warm.close()
+    assert set(me.read_text().split()) <= before
+    assert len(os.listdir("/proc/self/fd")) <= fds
+
+
+SPY = """
+    import os, pathlib
+    status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+    print(os.getpid(), os.getppid(), os.getuid(), status["CapEff"].strip(), status["CapPrm"].strip(),
+          status["NoNewPrivs"].strip(), os.getcwd(), sorted(os.environ))
+    def f(x): return x
+"""
+
+
+def test_a_forked_attempt_is_sealed(isolation: str, toy: Problem) -> None:
+    if isolation != "bubblewrap":
+        return  # nothing to see in a plain process
+    with WarmJudge("bubblewrap") as warm:
+        verdicts = [warm.grade(toy, textwrap.dedent(SPY)) for _ in range(2)]
+    assert all(verdict.accepted and verdict.isolation == "bubblewrap" for verdict in verdicts), verdicts
+    for verdict in verdicts:
+        pid, parent, uid, effective, permitted, no_new, folder, names = verdict.cases[0].output.split(None, 7)
+        assert (pid, parent, folder, no_new) == ("1", "0", "/attempt", "1")
+        assert int(uid) != 0 and int(effective, 16) == int(permitted, 16) == 0
+        assert "PREP" not in names and "HOME" in names
