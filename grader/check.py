@@ -6,6 +6,7 @@ plain data (array, tensor, number, list ...) that arrived over the boundary.
 
 from __future__ import annotations
 
+import itertools
 import numbers
 import sys
 from collections.abc import Callable, Sequence
@@ -52,9 +53,9 @@ def describe(value: object) -> str:
     if is_tensor(value):
         return f"Tensor {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"  # type: ignore[attr-defined]
     if isinstance(value, bool | numbers.Number | np.generic | str):
-        return f"{type(value).__name__} {value!r}"[:120]
+        return f"{type(value).__name__} {_clip(value)}"
     if isinstance(value, dict):
-        return f"dict with keys {', '.join(map(repr, list(value)[:12]))}"
+        return f"dict with keys {_keys(value)}"
     if isinstance(value, list | tuple):
         return f"{type(value).__name__} of {len(value)}"
     remote = getattr(type(value), "_prep_type_name", None)
@@ -68,6 +69,8 @@ def show(value: object) -> str:
         if array.size <= MAX_SHOWN:
             return np.array2string(array, precision=6, suppress_small=False, threshold=MAX_SHOWN + 1, max_line_width=76)
         return f"{describe(value)}, too large to print whole"
+    if isinstance(value, str | bytes) and len(value) > 2000:
+        return f"{value[:1900]!r} ... ({len(value)} characters)"
     text = repr(value)
     return text if len(text) <= 2000 else f"{text[:2000]} ... ({len(text)} characters)"
 
@@ -190,9 +193,8 @@ def _compare(actual: object, expected: object, rtol: float | None, atol: float |
             raise CheckFailure(f"{name} is {describe(actual)}; a dict is asked for", why=why, calls=calls,
                                expected=describe(expected), actual=describe(actual))
         if set(actual) != set(expected):
-            missing = sorted(map(repr, set(expected) - set(actual)))
-            extra = sorted(map(repr, set(actual) - set(expected)))
-            parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has also {', '.join(extra)}"] * bool(extra)
+            missing, extra = set(expected) - set(actual), set(actual) - set(expected)
+            parts = [f"lacks {_keys(missing)}"] * bool(missing) + [f"has also {_keys(extra)}"] * bool(extra)
             raise CheckFailure(f"{name} {' and '.join(parts)}", why=why, calls=calls,
                                expected=describe(expected), actual=describe(actual))
         for key, value in expected.items():
@@ -230,7 +232,8 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
         if want != got:
             raise CheckFailure(f"{name} has the wrong dtype", why=why, calls=calls,
                                expected=f"dtype {want}", actual=f"dtype {got}")
-    default_rtol = max(_tolerance(expected), _tolerance(actual))
+    # a scalar's dtype is not compared, so it must not choose its own tolerance either
+    default_rtol = _tolerance(expected) if scalar else max(_tolerance(expected), _tolerance(actual))
     rtol = default_rtol if rtol is None else rtol
     wide = np.complex128 if np.iscomplexobj(array) or np.iscomplexobj(wanted) else np.float64
     exact = array.dtype.kind in "biu" and wanted.dtype.kind in "biu"
@@ -241,7 +244,8 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
     with np.errstate(all="ignore"):
         same = (a == e) if exact else (a == e) | (np.isnan(a) & np.isnan(e))
         error = np.where(same, 0.0, np.abs(a.astype(wide) - e.astype(wide)))
-        bad = ~same & ~(error <= atol + rtol * np.abs(e.astype(wide)))
+        near = np.isfinite(e) & (error <= atol + rtol * np.abs(e.astype(wide)))
+        bad = ~same & ~near if atol or rtol or not exact else ~same
     if not bad.any():
         return
     ranked = np.where(bad, np.where(np.isfinite(error), error, np.inf), -1.0)
@@ -257,6 +261,19 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
         why=why, calls=calls, index=first, max_error=largest,
         expected=show(expected) if small else f"{_number(wanted[worst])} {_at(worst)}, in {describe(expected)}",
         actual=show(actual) if small else f"{_number(array[worst])} {_at(worst)}, in {describe(actual)}")
+
+
+def _keys(keys: Any) -> str:
+    """At most twelve of them, each cut where it is long: an answer may return anything."""
+    shown = sorted(_clip(key) for key in itertools.islice(keys, 12))
+    return ", ".join(shown) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
+
+
+def _clip(value: object) -> str:
+    if isinstance(value, str | bytes):
+        value = value[:100]
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _number(value: Any) -> str:
@@ -286,7 +303,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
 
 
 def _numeric(actual: object, name: str, why: str, calls: int) -> np.ndarray[Any, Any]:
-    if not _is_numeric(actual) or (isinstance(actual, np.ndarray) and actual.dtype.kind not in "biufc"):
+    if not _is_numeric(actual) or (isinstance(actual, np.ndarray | np.generic) and actual.dtype.kind not in "biufc"):
         raise CheckFailure(f"{name} is {describe(actual)}; numbers are asked for", why=why, calls=calls,
                            expected="numbers", actual=describe(actual))
     return _array(actual)

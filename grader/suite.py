@@ -33,6 +33,10 @@ from grader.problem import load as load_problem
 from grader.verdict import NOT_RUN, PASSED, Case, Status
 
 
+MAX_TEXT = 70_000
+"""characters of any one text in a case"""
+
+
 class JudgeFault(Exception):
     """The suite or the reference broke: our fault, never the learner's."""
 
@@ -223,6 +227,9 @@ class SuitePlugin:
     def _case(self, item: pytest.Item, status: str, points: float, **details: Any) -> Case:
         doc = inspect.getdoc(getattr(item, "obj", None)) or ""
         details = {"rationale": " ".join(doc.split("\n\n")[0].split())} | details
+        for name in ("message", "expected", "actual", "counterexample", "traceback", "output"):
+            if isinstance(text := details.get(name), str) and len(text) > MAX_TEXT:
+                details[name] = f"{text[:MAX_TEXT]}\n... ({len(text):,} characters)"
         return Case(name=item.name, status=str(status), points=points, max_points=_points(item),
                     visible=item.get_closest_marker("visible") is not None, **details)
 

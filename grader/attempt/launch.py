@@ -41,6 +41,8 @@ for name, where in (("grader", []), ("grader.attempt", [options["here"]])):
 from grader.attempt import worker
 worker.main(options)
 """
+_TORCH_COMPANIONS = ("nvidia", "triton", "cuda", "functorch", "torchgen", "sympy", "gmpy2", "yaml", "markupsafe",
+                     "optree", "mpmath")
 TICK_S = 0.02
 """how often a call that takes longer is looked at"""
 SHOWN_BYTES = 64 << 10
@@ -66,8 +68,15 @@ def import_path() -> list[str]:
     return list(dict.fromkeys(standard + site_packages()))
 
 
+def _shortcuts(problem: Problem) -> list[str]:
+    """Installed packages that would do the work of an answer, and that this problem does not allow."""
+    return [os.path.join(folder, name) for folder in site_packages()
+            for name in ("torch", "scipy", "sklearn", "tensorflow", "jax", "keras", "numba", "cupy", "torchvision")
+            if name not in problem.rules.libraries and os.path.isdir(os.path.join(folder, name))]
+
+
 def hidden_folders() -> list[str]:
-    """What no attempt may open, even where no namespace hides it."""
+    """What no attempt may open, even where no namespace hides it: the problems, the solutions, the judge."""
     root = bank_root()
     return [str(root / "problems"), str(root / "solutions"), str(HERE.parent)]
 
@@ -88,12 +97,14 @@ class Process:
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
         options = _options(problem, threads) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
         if zygote is not None and isolation == "bubblewrap":
-            options |= {"folder": INSIDE, "seal": {"tmp_mb": TMP_MB}}
+            options |= {"folder": INSIDE, "seal": {"folder": INSIDE, "tmp_mb": TMP_MB}}
+        elif isolation == "process" and sys.platform == "linux" and os.geteuid() == 0:
+            options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": [*hidden_folders()[:2], *_shortcuts(problem)]}
         try:
             if zygote is not None:
                 self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])
             else:
-                command = _bubblewrap(uid) if isolation == "bubblewrap" else []
+                command = _bubblewrap(uid, _shortcuts(problem)) if isolation == "bubblewrap" else []
                 self.popen = subprocess.Popen(
                     [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                     cwd=self.folder, env=_environment(self.folder if isolation != "bubblewrap" else INSIDE, threads),
@@ -115,6 +126,8 @@ class Process:
         self._printed = 0
         self._baseline_mb: float | None = None
         self._own_processes = 1
+        self._peak_mb = 0.0
+        self._sealed = isolation == "bubblewrap" or "seal" in options
         self.closed = False
         self.begin("importing the libraries", self.limits.start_s)
 
@@ -160,6 +173,7 @@ class Process:
         if found is None or self._baseline_mb is None:
             return  # it has ended: the socket will say so; or it is still importing
         resident, threads, processes = found
+        self._peak_mb = max(self._peak_mb, resident - self._baseline_mb)
         if resident - self._baseline_mb > self.limits.memory_mb:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} took {resident - self._baseline_mb:,.0f} MB of memory; "
                                            f"the limit is {self.limits.memory_mb:,} MB")
@@ -216,6 +230,19 @@ class Process:
         self.close()
         raise AttemptStopped(status, message, traceback)
 
+    def foreign_libraries(self, allowed: tuple[str, ...]) -> list[str]:
+        """Third-party packages outside `allowed` whose compiled code the attempt has loaded (Linux only)."""
+        known = {*allowed, "numpy", "msgpack", "psutil"} | ({*_TORCH_COMPANIONS} if "torch" in allowed else set())
+        found = set()
+        for pid in _tree(self.popen.pid):
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+                    _, packages, rest = line.rpartition("-packages/")
+                    package = rest.partition("/")[0].removesuffix(".libs")
+                    if packages and "/" in rest and package not in known and ".so" in rest:
+                        found.add(package)
+        return sorted(found)
+
     def gone(self) -> NoReturn:
         """It closed the connection: find out how it ended."""
         if not self.closed:
@@ -225,15 +252,15 @@ class Process:
             code = self.popen.wait(timeout=1)
         except subprocess.TimeoutExpired:
             self.stop(Status.RUNTIME_ERROR, f"{self.doing} closed the connection to the judge")
-        if code > 128 and self.isolation == "bubblewrap":
+        if 128 < code < 193 and self._sealed:  # what stands between passes a signal on as an exit code
             code = 128 - code
         if code == -signal.SIGXCPU:
             self.stop(Status.TIME_LIMIT, f"{self.doing} used up its CPU time")
-        if code == -signal.SIGKILL:
+        if code == -signal.SIGKILL and self._peak_mb > self.limits.memory_mb / 2:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} was killed by the system, "
                                            "which does that when memory runs out")
         if code < 0:
-            self.stop(Status.RUNTIME_ERROR, f"{self.doing} crashed the interpreter ({signal.Signals(-code).name})")
+            self.stop(Status.RUNTIME_ERROR, f"{self.doing} crashed the interpreter ({_signal_name(-code)})")
         self.stop(Status.RUNTIME_ERROR, f"{self.doing} ended the process (exit code {code}) instead of returning")
 
     def close(self) -> None:
@@ -277,7 +304,7 @@ class Zygote:
         self._control.settimeout(problem.limits.start_s)
         options = _options(problem, threads) | {"fd": theirs.fileno(), "zygote": True}
         uid = 65534 if os.geteuid() == 0 else 0
-        command = _bubblewrap(uid, zygote=True) if isolation == "bubblewrap" else []
+        command = _bubblewrap(uid, _shortcuts(problem), zygote=True) if isolation == "bubblewrap" else []
         home = INSIDE if isolation == "bubblewrap" else tempfile.gettempdir()
         with theirs:
             self._popen = subprocess.Popen(
@@ -346,6 +373,13 @@ def _python(options: dict[str, Any]) -> list[str]:
     return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _tree(pid: int) -> list[int]:
     """`pid` and its descendants, as far as they can be found."""
     found = [pid]
@@ -393,11 +427,12 @@ def _own_uid() -> int:
     return 200_000 + os.getpid() % 100_000 * 8 + int.from_bytes(os.urandom(1), "little") % 8
 
 
-def _bubblewrap(uid: int, *, zygote: bool = False) -> list[str]:
+def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False) -> list[str]:
     """The command that puts what follows it into namespaces of its own.
 
-    uid: what a root caller's attempt will change to, 0 for other callers. zygote: keep the right to make namespaces and
-    mounts, and stay in this process table, for a process that seals each attempt it forks (worker.py).
+    uid: what a root caller's attempt will change to, 0 for other callers. hide: folders to leave empty. zygote: keep
+    the right to make namespaces and mounts, and stay in this process table, for a process that seals each attempt it
+    forks (worker.py).
     """
     command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-net", "--unshare-uts",
                "--unshare-cgroup-try", "--hostname", "prep", "--cap-drop", "ALL"]
@@ -427,7 +462,7 @@ def _bubblewrap(uid: int, *, zygote: bool = False) -> list[str]:
                 made.add(str(parent))
     for path in shown:
         command += ["--ro-bind", path, path]
-    for path in hidden_folders():
+    for path in (*hidden_folders(), *hide):
         if any(path.startswith(top + os.sep) for top in ("/usr", *shown)) and os.path.isdir(path):
             command += ["--tmpfs", path]
     command += ["--ro-bind", str(HERE), str(HERE), "--remount-ro", "/tmp"]
@@ -450,7 +485,7 @@ def probe() -> tuple[str, str]:
     if shutil.which("bwrap") is None:
         return "process", "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
     uid = 65534 if os.geteuid() == 0 else 0
-    command = [*_bubblewrap(uid), os.path.realpath(sys.executable), "-S", "-c",
+    command = [*_bubblewrap(uid, []), os.path.realpath(sys.executable), "-S", "-c",
                "import os; os.listdir('/proc')"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})

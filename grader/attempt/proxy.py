@@ -22,6 +22,8 @@ from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.verdict import Status
 
+MAX_MESSAGES = 200_000
+"""replies to the calls of one test"""
 MAX_NESTING = 32
 """calls within callbacks within calls"""
 
@@ -66,6 +68,11 @@ class Attempt:
         if self._names.get(name):
             return Function(self._connection, name)
         return self._connection.do("getattr", None, [name])
+
+    def look_for(self, libraries: tuple[str, ...]) -> None:
+        """Raise AttemptStopped where the answer has loaded the compiled code of another library than these."""
+        if self._connection.stopped is None and (found := self._connection.process.foreign_libraries(libraries)):
+            self._connection.process.stop(Status.RULE_VIOLATION, f"loaded {', '.join(found)}, by whatever way")
 
     def begin_case(self, seed: int) -> None:
         """A new test: its random state, its calls and its output start afresh."""
@@ -170,9 +177,11 @@ class Handle:
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._prep_do("iter")
-        if not isinstance(iterator, Handle):
-            return iter(iterator)
-        return iterator
+        if isinstance(iterator, Handle):
+            return iterator
+        if not isinstance(iterator, list | tuple | dict | str):
+            self._prep[0].broken("iter() did not give an iterator")
+        return iter(iterator)
 
     def __next__(self) -> Any:
         more, value = _pair(self._prep_do("next"))
@@ -235,6 +244,7 @@ class Connection:
         self.stopped: AttemptStopped | None = None
         self.pending_failure: BaseException | None = None
         self.max_bytes = problem.limits.frame_mb << 20
+        self.received = self.messages = 0
 
     # -- the clock
 
@@ -250,6 +260,7 @@ class Connection:
         self.log.clear()
         self.callbacks.clear()
         self.seed = seed
+        self.received = self.messages = 0
 
     def ready(self) -> None:
         """Wait until the libraries are imported."""
@@ -356,6 +367,10 @@ class Connection:
             self.broken(str(error))
         except MemoryError:
             self.broken("a message too large for the judge's memory")
+        self.received += len(body) + sum(map(len, buffers))
+        self.messages += 1
+        if self.received > 4 * self.max_bytes or self.messages > MAX_MESSAGES:
+            self.broken(f"{self.messages:,} messages of {self.received >> 20:,} MB in one test")
         if message[0] == "violation":
             self._violation(message[1:])
         return message[0], message[1:], buffers
@@ -368,8 +383,9 @@ class Connection:
 
     def _violation(self, content: list[Any]) -> None:
         what, line = (*content, None, None)[:2]
-        where = f" (line {line})" if type(line) is int else ""
-        self.process.stop(Status.RULE_VIOLATION, f"{str(what)[:500]}{where}")
+        where = f" (line {line})" if type(line) is int and 0 < line < 10**7 else ""
+        text = what[:500] if type(what) is str else "broke a rule that it did not name"
+        self.process.stop(Status.RULE_VIOLATION, f"{text}{where}")
 
     # -- values
 
@@ -461,15 +477,13 @@ class Connection:
     # -- what comes back instead of a value
 
     def _raise(self, content: list[Any]) -> None:
-        try:
-            found = content[0]
-            error = RemoteError(
-                type_name=str(found["type"])[:200], message=str(found["message"])[:4000],
-                bases=tuple(str(base) for base in found["bases"])[:32], traceback=str(found["traceback"])[:8000],
-                line=found["line"] if type(found["line"]) is int else None)
-        except (TypeError, KeyError, IndexError):
+        found = content[0] if len(content) == 1 and type(content[0]) is dict else {}
+        name, message, text, bases, line = (found.get(k) for k in ("type", "message", "traceback", "bases", "line"))
+        if not (type(name) is type(message) is type(text) is str and type(bases) is list
+                and all(type(base) is str for base in bases[:32]) and (line is None or type(line) is int)):
             self.broken("an exception of the wrong form")
-        raise raised(error)
+        raise raised(RemoteError(type_name=name[:200], message=message[:4000], bases=tuple(bases[:32]),
+                                 traceback=text[:20_000], line=line))
 
     def _call_back(self, content: list[Any]) -> None:
         """The answer calls a function of the suite's."""

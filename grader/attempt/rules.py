@@ -11,6 +11,7 @@ import ast
 import builtins
 import contextlib
 import os
+import pathlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -19,12 +20,12 @@ from types import FrameType, ModuleType
 from typing import Any
 
 DENIED_STDLIB = frozenset("""
-    _ctypes _multiprocessing _posixshmem _posixsubprocess _socket _thread_interpreters _xxsubinterpreters antigravity
-    asyncio asyncore bdb builtins cProfile code codeop ctypes curses dbm distutils ensurepip faulthandler fcntl ftplib
-    http idlelib imaplib imp importlib lib2to3 mmap multiprocessing nntplib nt pdb pipes pkgutil poplib posix profile
-    pty pydoc readline resource runpy sched select selectors shelve smtplib socket socketserver sqlite3 ssl subprocess
-    syslog telnetlib termios test tkinter trace tracemalloc tty turtle urllib venv webbrowser wsgiref xmlrpc zipapp
-    zipimport
+    _ctypes _curses _dbm _gdbm _imp _multiprocessing _posixshmem _posixsubprocess _socket _sqlite3
+    _thread_interpreters _tkinter _xxsubinterpreters antigravity asyncio asyncore bdb builtins cProfile code codeop
+    ctypes curses dbm distutils ensurepip faulthandler fcntl ftplib grp http idlelib imaplib imp importlib lib2to3
+    mmap multiprocessing nis nntplib nt pdb pipes pkgutil poplib posix profile pty pwd pydoc readline resource runpy
+    sched select selectors shelve smtplib socket socketserver spwd sqlite3 ssl subprocess syslog telnetlib termios
+    test tkinter trace tracemalloc tty turtle urllib venv webbrowser wsgiref xmlrpc zipapp zipimport
 """.split())
 """standard modules that reach files, the network, processes or the interpreter itself"""
 
@@ -163,9 +164,9 @@ _INTERPRETER_EVENTS = frozenset("""
     object.__delattr__ code.__new__ function.__new__ exec compile marshal.loads marshal.load resource.setrlimit
     resource.prlimit cpython.run_command
 """.split())
-_READABLE = ("/usr/", "/lib/", "/lib64/", "/etc/", "/sys/", "/opt/nvidia", "/proc/cpuinfo", "/proc/meminfo",
-             "/proc/stat", "/proc/sys/", "/proc/driver/nvidia")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/nvidia", "/dev/shm/")
+_READABLE = ("/usr/", "/lib/", "/lib64/", "/etc/localtime", "/etc/ld.so", "/sys/", "/opt/nvidia", "/proc/cpuinfo",
+             "/proc/meminfo", "/proc/stat", "/proc/sys/", "/proc/driver/nvidia")
+_DEVICES = frozenset({"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"})
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -196,23 +197,23 @@ class Guard:
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if event not in _WATCHED and not event.startswith(("socket.", "ctypes.", "urllib.", "ftplib.", "http.")):
             return
-        if getattr(self._busy, "now", False):
-            return
-        self._busy.now = True
+        if event in ("sys._getframe", "object.__getattr__") and getattr(self._busy, "now", False):
+            return  # this hook's own, which calls no method of the answer's
+        before, self._busy.now = getattr(self._busy, "now", False), True
         try:
             found = self._judge(event, args)
         finally:
-            self._busy.now = False
+            self._busy.now = before
         if found:
             self._report(Violation(found, _line(sys._getframe(1), self._filename)))
 
     def _judge(self, event: str, args: tuple[Any, ...]) -> str | None:
         if event == "import":
-            return self._imported(str(args[0]))
+            return self._imported(str.__str__(args[0]) if isinstance(args[0], str) else "?")
         if event == "open":
             return self._opened(args)
         if event == "prep.refused":
-            return f"uses {args[0]}, which reaches files"
+            return f"uses {args[0]}, which reaches beyond the answer"
         if event in _PROCESS_EVENTS:
             return f"starts or signals a process ({event})"
         if event in _PATH_EVENTS:
@@ -224,12 +225,20 @@ class Guard:
         if event.startswith("ctypes."):
             return None if self._is_library(self._caller()) else f"calls native code ({event})"
         frame = sys._getframe(2)
-        if event in _INTERPRETER_EVENTS and frame.f_code.co_filename in (self._filename, "<string>"):
-            if event in ("object.__setattr__", "object.__delattr__") and not str(args[1]).startswith("__"):
+        if event in _INTERPRETER_EVENTS and self._is_suspicious(event, frame):
+            attribute = str.__str__(args[1]) if len(args) > 1 and isinstance(args[1], str) else ""
+            if event in ("object.__setattr__", "object.__delattr__") and not attribute.startswith("__"):
                 return None
-            detail = f" {args[1]}" if event.startswith("object.") and len(args) > 1 else ""
+            detail = f" {attribute}" if event.startswith("object.") else ""
             return f"inspects or changes the interpreter ({event}{detail})"
         return None
+
+    def _is_suspicious(self, event: str, frame: FrameType) -> bool:
+        """Whether the answer looks at the interpreter: itself, or by handing such a function to NumPy to call."""
+        name = frame.f_code.co_filename
+        if name in (self._filename, "<string>", "kit.py"):
+            return True
+        return event.startswith(_LOOKING) and _package_of(frame) == "numpy"
 
     def _imported(self, module: str) -> str | None:
         """A rule is broken where the answer itself imports what it may not. A library that looks for an optional
@@ -253,7 +262,7 @@ class Guard:
             return None
         real = self._real(path)
         writes = bool((flags or 0) & _WRITE) if isinstance(flags, int) else bool(set(str(mode or "r")) & set("wax+"))
-        if real.startswith(self._own) or real.startswith(_DEVICES):
+        if real.startswith(self._own) or real in _DEVICES or real.startswith("/dev/nvidia"):
             return None
         if (real + os.sep).startswith(self._hidden):
             return f"opens {real}"
@@ -277,9 +286,18 @@ class Guard:
         return None
 
     def _real(self, path: Any) -> str:
+        """The path that the system will see. Runs no method of the answer's: a subclass is reduced to its contents."""
+        if isinstance(path, str):
+            plain = str.__str__(path)
+        elif isinstance(path, bytes):
+            plain = os.fsdecode(bytes(memoryview(path)))
+        elif type(path) in _PATHS:
+            plain = _fspath(path)
+        else:
+            return "a path of a type of its own"
         try:
-            return os.path.realpath(os.fsdecode(path))
-        except (TypeError, ValueError, OSError):
+            return _realpath(plain)
+        except (ValueError, OSError):
             return "?"
 
     def _caller(self, skip_standard: bool = True) -> FrameType | None:
@@ -303,6 +321,9 @@ class Guard:
         return frame is not None and "-packages" in frame.f_code.co_filename
 
 
+_LOOKING = ("gc.", "sys.")
+_PATHS = frozenset({pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath})
+_fspath, _realpath = os.fspath, os.path.realpath
 _WATCHED = _PROCESS_EVENTS | _PATH_EVENTS | _INTERPRETER_EVENTS | {"open", "import", "prep.refused"}
 _WIRE = os.path.join(os.path.dirname(__file__), "wire.py")
 _COMPANIONS = {"torch": frozenset("""
@@ -330,12 +351,11 @@ def _line(frame: FrameType | None, filename: str) -> int | None:
 
 def forbid_names(names: Sequence[str], filename: str, report: Report) -> None:
     """Replace each dotted name, wherever a loaded module holds the same object, by a function that reports its use."""
+    overrides: Any = sys.modules.get("numpy._core.overrides")
     for dotted in names:
         module_name, _, attribute = dotted.rpartition(".")
-        holder: Any = sys.modules.get(module_name.partition(".")[0])
-        for part in module_name.split(".")[1:]:
-            holder = getattr(holder, part, None)
-        found = getattr(holder, attribute, None)
+        # by what is loaded, not by getattr: that would import NumPy's old names
+        found = vars(sys.modules[module_name]).get(attribute) if module_name in sys.modules else None
         if found is None:
             continue
         stand_in = _reporter(dotted, filename, report)
@@ -344,6 +364,7 @@ def forbid_names(names: Sequence[str], filename: str, report: Report) -> None:
                 for key, value in list(vars(module).items()):
                     if value is found:
                         setattr(module, key, stand_in)
+        getattr(overrides, "ARRAY_FUNCTIONS", set()).discard(found)  # NumPy's own list of the originals
 
 
 def _reporter(dotted: str, filename: str, report: Report) -> Callable[..., Any]:
@@ -376,14 +397,42 @@ def operator_watch(operators: Sequence[str], filename: str, report: Report) -> A
     return Watch()  # type: ignore[no-untyped-call]
 
 
-_NATIVE_READERS = ("from_file", "UntypedStorage.from_file", "UntypedStorage._new_shared_filename_cpu",
+_NATIVE_READERS = ("from_file", "UntypedStorage.from_file", "_C.StorageBase.from_file", "ops.aten.from_file",
+                   "_C._VariableFunctions.from_file", "_C._VariableFunctionsClass.from_file",
+                   "_C._distributed_c10d.FileStore", "_C._distributed_c10d.TCPStore",
+                   "UntypedStorage._new_shared_filename_cpu",
                    "_C.PyTorchFileReader", "_C.PyTorchFileWriter", "_C.import_ir_module", "ops.load_library",
                    "classes.load_library", "_C._jit_to_backend")
 """of Torch: they open files in C++, where Python's audit hooks are not asked"""
 
 
+_NATIVE_CALLS = """
+    mkfifo mknod symlink memfd_create pidfd_open sched_setaffinity sched_setscheduler sched_setparam setpriority nice
+    setns unshare chroot pivot_root setxattr mount umount
+""".split()
+"""of os: reach beyond the answer, without an audit event that names it"""
+
+
 def disarm() -> None:
     """Take out of reach what an audit hook does not see."""
+    posix_module: Any = sys.modules.get("posix")
+    real_open = os.open
+
+    def open_here(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is not None:  # the audit event would not say where
+            sys.audit("prep.refused", "os.open with dir_fd")
+        return real_open(path, flags, mode)
+
+    for module in (os, posix_module):
+        for name in _NATIVE_CALLS:
+            if hasattr(module, name):
+                setattr(module, name, _refused(f"os.{name}"))
+        if module is not None:
+            vars(module)["open"] = open_here
+    signals = sys.modules.get("_signal")
+    for module in (signals, sys.modules.get("signal")):
+        if hasattr(module, "pidfd_send_signal"):
+            vars(module)["pidfd_send_signal"] = _refused("signal.pidfd_send_signal")
     torch = sys.modules.get("torch")
     for path in _NATIVE_READERS if torch is not None else ():
         *parents, name = path.split(".")

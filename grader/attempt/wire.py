@@ -175,6 +175,7 @@ class Decoder:
         self._taken = [False] * len(buffers)
         self._containers = 0
         self._nesting = 0
+        self._odd_keys = 0
 
     def decode(self, body: Buffer | bytes) -> Any:
         try:
@@ -210,9 +211,14 @@ class Decoder:
 
     def _dict(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         self._count()
-        if len(pairs) > MAX_ODD_KEYS and not all(type(key) is str for key, _ in pairs):
-            raise WireError(f"a dict with more than {MAX_ODD_KEYS} keys that are not strings")
+        if pairs and not all(type(key) is str for key, _ in pairs):
+            self._odd(len(pairs))
         return dict(pairs)
+
+    def _odd(self, count: int) -> None:
+        self._odd_keys += count
+        if self._odd_keys > MAX_ODD_KEYS:
+            raise WireError(f"more than {MAX_ODD_KEYS} keys that are not strings in one message")
 
     def _ext(self, code: int, raw: bytes) -> Any:
         self._count()
@@ -242,8 +248,8 @@ class Decoder:
             return range(start, stop, step)
         if code == SET:
             frozen, items = content
-            if len(items) > MAX_ODD_KEYS and not all(type(item) is str for item in items):
-                raise WireError(f"a set of more than {MAX_ODD_KEYS} members that are not strings")
+            if not all(type(item) is str for item in items):
+                self._odd(len(items))
             return frozenset(items) if frozen else set(items)
         if code == DTYPE:
             return _any_dtype(_of(content, str))

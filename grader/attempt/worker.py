@@ -6,6 +6,7 @@ Started by launch.py as a fresh interpreter that can import nothing of grader bu
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import inspect
 import linecache
@@ -273,6 +274,15 @@ def _execute(source: str, module: ModuleType, filename: str) -> None:
     exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
 
 
+_BUILTINS = {kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)}
+
+
+def _clean(text: object, most: int = MAX_TEXT) -> str:
+    """Plain text that can be sent: no subclass of str, no half of a surrogate pair, not too long."""
+    plain = str.__str__(text) if isinstance(text, str) else ""
+    return plain[:most].encode("utf-8", "backslashreplace").decode()
+
+
 def _safe(question: Callable[[], Any], otherwise: Any) -> Any:
     try:
         return question()
@@ -307,7 +317,8 @@ def signature(function: Any) -> list[list[Any]] | None:
 def describe(error: BaseException) -> dict[str, Any]:
     """An exception as data: its type, its message, the answer's own lines."""
     kind = type(error)
-    message = _safe(lambda: str(error), "")[:MAX_TEXT]
+    message = _clean(_safe(lambda: str(error), ""))
+    type_name = _clean(_safe(lambda: type.__dict__["__name__"].__get__(kind), "Exception"))
     frames = _safe(lambda: [frame for frame in traceback.StackSummary.extract(
         traceback.walk_tb(error.__traceback__), lookup_lines=False) if frame.filename in (FILENAME, "kit.py")], [])
     shown = frames if len(frames) <= 12 else [*frames[:6], *frames[-6:]]
@@ -319,10 +330,10 @@ def describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SyntaxError):
         lines = _safe(lambda: traceback.format_exception_only(kind, error), [])
     else:
-        lines.append(f"{kind.__name__}: {message}\n" if message else f"{kind.__name__}\n")
-    text = "".join(lines)
-    return {"type": str(kind.__name__)[:200], "message": message,
-            "bases": _safe(lambda: [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"], []),
+        lines.append(f"{type_name}: {message}\n" if message else f"{type_name}\n")
+    text = _clean("".join(lines), 4 * MAX_TEXT)
+    return {"type": type_name[:200], "message": message,
+            "bases": _safe(lambda: [base.__name__ for base in type.mro(kind) if base in _BUILTINS], []),
             "traceback": text if len(text) <= MAX_TEXT else text[:MAX_TEXT // 2] + "...\n" + text[-MAX_TEXT // 2:],
             "line": frames[-1].lineno if frames else None}
 
@@ -370,6 +381,10 @@ def main(options: dict[str, Any]) -> None:
             __import__(name)
         _die_with_the_judge()
         zygote(socket.socket(fileno=options["fd"]))
+    if "seal" in options and "hide" in options["seal"]:
+        with contextlib.suppress(OSError):  # a help where there is no sandbox, no promise
+            _seal(options["fd"], **options["seal"])
+            os.chdir(options["folder"])
     sock = socket.socket(fileno=options["fd"])
     os.set_inheritable(options["fd"], False)
     sock.setblocking(True)
@@ -422,7 +437,7 @@ def zygote(control: socket.socket) -> None:
         for standard in (1, 2):
             os.dup2(fds[1], standard)
         os.close(fds[1])
-        if "seal" in options:
+        if "seal" in options and "hide" not in options["seal"]:
             _seal(fds[0], **options["seal"])
         os.chdir(options["folder"])
         os.environ.update(HOME=options["folder"], TMPDIR=options["folder"])
@@ -430,12 +445,14 @@ def zygote(control: socket.socket) -> None:
         main(options)
 
 
-def _seal(connection: int, tmp_mb: int) -> None:
-    """Put this process, just forked from a zygote in a sandbox, into namespaces of its own: process table, network,
-    memory segments, mounts, and (where the caller is not root) users. Returns in the first process of that table; the
-    one that called waits for it and ends as it ends.
+def _seal(connection: int, folder: str, tmp_mb: int, hide: list[str] | None = None) -> None:
+    """Put this process into namespaces of its own: process table, network, memory segments, mounts, and (where the
+    caller is not root) users. Returns in the first process of that table; the one that called waits for it and ends as
+    it ends.
 
-    Raises OSError where the system refuses: the attempt then does not start.
+    folder: the one the attempt may write to; with tmp_mb, a file system in memory is mounted there. hide: without a
+    sandbox around it, folders to cover; everything but `folder` is then read-only.
+    Raises OSError where the system refuses: an attempt that should be in a sandbox then does not start.
     """
     import ctypes
 
@@ -462,7 +479,14 @@ def _seal(connection: int, tmp_mb: int) -> None:
         _exit(code if code >= 0 else 128 - code)
     private, recursive, nosuid_nodev_noexec = 1 << 18, 1 << 14, 2 | 4 | 8
     call("mount", None, b"/", None, private | recursive, None)
-    call("mount", b"tmpfs", b"/attempt", b"tmpfs", 2 | 4, f"size={tmp_mb}m,mode=1777".encode())
+    if tmp_mb:
+        call("mount", b"tmpfs", folder.encode(), b"tmpfs", 2 | 4, f"size={tmp_mb}m,mode=1777".encode())
+    else:
+        bind, remount, read_only = 1 << 12, 1 << 5, 1
+        call("mount", folder.encode(), folder.encode(), None, bind, None)
+        for path in hide or []:
+            call("mount", b"tmpfs", path.encode(), b"tmpfs", nosuid_nodev_noexec, b"size=4k,mode=0555")
+        call("mount", None, b"/", None, remount | bind | read_only, None)
     call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", nosuid_nodev_noexec, b"size=1m,mode=0755")
     try:
         call("mount", b"proc", b"/proc", b"proc", nosuid_nodev_noexec, None)

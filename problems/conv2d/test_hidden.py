@@ -192,6 +192,7 @@ def test_arguments_stay_unchanged(attempt):
     x, w, b = np.arange(1.0, 19.0).reshape(1, 2, 3, 3), np.arange(1.0, 17.0).reshape(2, 2, 2, 2), np.array([1.0, 2.0])
     check.unchanged(attempt.conv2d, x, w, b)
     check.unchanged(attempt.conv2d, x, w, b, stride=2, padding=1)
+    check.unchanged(attempt.conv2d, *(a.astype(np.int64) for a in (x, w, b)))
 
 
 def test_fractions_are_kept(attempt):
@@ -228,10 +229,35 @@ def test_bias_takes_part_in_the_dtype(attempt):
     check.close(out, single([[2.5, 4.5], [6.5, 8.5]]))
 
 
+def test_large_integers_are_exact(attempt):
+    """Sums of int32 products pass 2^15 and 2^24 early: 16-bit or float32 accumulators are not exact there."""
+    out = attempt.conv2d(single([[4097, 1], [-4097, 2]], np.int32), single([[4097, 0], [0, 1]], np.int32))
+    check.equal(out, single([[16785411]], np.int32))
+
+
+def test_integers_of_a_whole_layer(attempt, reference, rng):
+    """Bytes times signed bytes, as in a quantised network. An answer that goes by way of floats must round, not cut."""
+    x, w = rng.integers(0, 9, (2, 3, 7, 5)).astype(np.uint8), rng.integers(-9, 10, (4, 3, 3, 2)).astype(np.int8)
+    check.equal(attempt.conv2d(x, w, padding=1), reference.conv2d(x, w, padding=1))
+
+
+def test_bias_of_zeros_takes_part_in_the_dtype(attempt):
+    """The dtype follows from the dtypes, not from the values: a fresh layer's bias is all zeros."""
+    out = attempt.conv2d(single([[1, 2]], np.int32), single([[2]], np.int32), np.zeros(1))
+    check.equal(out, single([[2, 4]], float))
+
+
+def test_transposed_input(attempt, reference):
+    """A transposed or sliced array is an array like any other; strides written out by hand assume otherwise."""
+    x = np.arange(48.0).reshape(2, 6, 4, 1).transpose(3, 0, 2, 1)[..., ::2]
+    w = np.arange(12.0).reshape(1, 2, 3, 2).transpose(0, 1, 3, 2)
+    check.agrees(attempt.conv2d, reference.conv2d, x, w)
+
+
 def test_dtype_is_that_of_all_inputs_together(attempt):
     """np.result_type is how NumPy itself combines dtypes, so nothing surprises the caller."""
     for x, w, b in [("f2", "f2", "f2"), ("f4", "f8", "f4"), ("f4", "f4", "f8"), ("i4", "f4", None), ("u1", "i1", None),
-                    ("i2", "i2", "i8")]:
+                    ("i2", "i2", "i8"), ("u1", "u1", "u1"), ("f4", "f4", "g")]:
         operands = [single([[1, 2], [3, 4]], x), single([[3]], w)] + ([] if b is None else [np.array([1], b)])
         expected = single([[3, 6], [9, 12]]) + (b is not None)
         check.close(attempt.conv2d(*operands), expected.astype(np.result_type(*operands)))
@@ -291,3 +317,6 @@ def test_empty_batch(attempt):
     """A filter upstream may leave no image at all; reshape(n, -1, ...) cannot infer a size from 0 elements."""
     out = attempt.conv2d(np.ones((0, 2, 3, 4)), np.ones((3, 2, 2, 2)), np.ones(3))
     check.equal(out, np.ones((0, 3, 2, 3)))
+    out = attempt.conv2d(np.ones((0, 2, 3, 4), np.int32), np.ones((3, 2, 2, 2), np.int32), stride=2, padding=1)
+    check.equal(out, np.ones((0, 3, 2, 3), np.int32))
+    check.raises(ValueError, attempt.conv2d, np.ones((0, 2, 3, 4)), np.ones((3, 1, 2, 2)))

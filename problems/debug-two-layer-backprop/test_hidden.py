@@ -187,6 +187,9 @@ def test_gradients_leave_their_arguments_alone(attempt):
 def test_the_seed_decides(attempt):
     """The same seed repeats a run exactly, another seed gives another one. A result that no seed repeats cannot be
     debugged."""
+    zero, _ = train(attempt, *ROWS, seed=0)
+    again, _ = train(attempt, *ROWS, seed=0, calls=2)
+    check.equal(again, zero, name="params of a second run with seed 0", calls=2)
     first, _ = train(attempt, *ROWS, seed=1)
     again, _ = train(attempt, *ROWS, seed=1, calls=2)
     check.equal(again, first, name="params of a second run with the same seed", calls=2)
@@ -216,6 +219,9 @@ def test_initial_weights_follow_the_fan_in(attempt):
         got = start[name]  # thousands of draws: the bounds below are more than 7 standard errors away
         check.true(0.9 * std < got.std() < 1.1 * std,
                    f"{name} {got.shape} starts with a standard deviation of {got.std():.4f}; {std:.4f} is asked for")
+        tail = float((abs(got) > 2 * std).mean())  # 0.0455 of a normal distribution, none of a uniform one
+        check.true(0.03 < tail < 0.06, f"{tail:.3f} of the weights {name} lie beyond two standard deviations; of normal "
+                   "weights 0.046 do")
         check.true(abs(got.mean()) < 0.12 * std, f"{name} starts with a mean of {got.mean():.4f}; 0 is asked for")
 
 
@@ -305,3 +311,15 @@ def test_learns_xor(attempt):
             return
     check.fail(f"the mean loss after 400 epochs is {', '.join(f'{loss:.4f}' for loss in final)} for seeds 0, 1 and 2; "
                "two of them are asked to be below 0.01", calls=3)
+
+
+def test_training_on_raw_pixels(attempt, reference, rng):
+    """Pixels reach 255 and sums of them saturate the sigmoids. The data are used as they are: rescaling them inside
+    train, or clipping the gradients, hides the overflow and trains another net."""
+    x, y = rng.integers(0, 256, (6, 5)).astype(float), rng.integers(-3, 4, (6, 2)).astype(float)
+    start, _ = train(attempt, x, y, lr=0.5, epochs=0)
+    end, history = train(attempt, x, y, lr=0.5, epochs=2, calls=2)
+    want, losses = sgd(reference, start, x, y, lr=0.5, epochs=2)
+    check.close(end, want, name="params", rtol=1e-8, atol=1e-12, calls=2)
+    check.close(history, losses, name="history", rtol=1e-8, calls=2)
+    check.unchanged(attempt.train, x, y, 3, 0.5, 1, 0)

@@ -351,6 +351,35 @@ def test_eval_changes_no_state(attempt, rng):
     check.equal(state_of(block), state, name="state_dict()", calls=2)
 
 
+def test_follows_weights_loaded_after_evaluation(attempt, reference, rng):
+    """A block is evaluated between epochs and then goes on: weights copied at eval() are out of date afterwards."""
+    config, x = (3, 5, 2), images(rng, 2, 3, 4, 5)
+    first, second = random_state(rng, *config), random_state(rng, *config)
+    block = load(attempt, first, *config)
+    block(x.clone())
+    block.load_state_dict(second)
+    check.close(block(x.clone()), load(reference, second, *config)(x), name="the output after new weights were loaded", calls=2)
+    block.train()
+    check.close(block(x.clone()), load(reference, second, *config, train=True)(x),
+                name="the output after eval() and train()", calls=3)
+
+
+def test_backward_pass_counts_no_second_step(attempt, rng):
+    """Recomputing activations in the backward pass saves memory, but a BatchNorm recomputed is updated twice."""
+    state, x = plain_state(1, 1, 2), images(rng, 2, 1, 3, 3)
+    block = load(attempt, state, 1, 1, 2, train=True)
+    block(x.clone()).sum().backward()
+    for norm in ("bn1", "bn2", "downsample.1"):
+        check.equal(state_of(block)[f"{norm}.num_batches_tracked"], torch.tensor(1), name=f"state_dict()['{norm}.num_batches_tracked']")
+
+
+def test_input_is_left_alone_without_autograd(attempt):
+    """Under torch.no_grad() autograd cannot complain of writes into x, and inference is where they happen."""
+    block = load(attempt, plain_state(1, 1), 1, 1)
+    with torch.no_grad():
+        check.unchanged(block, SIGNS.clone())
+
+
 def test_gradient_reaches_x_by_the_shortcut(attempt, reference):
     """dy/dx = I + dF/dx: the identity brings the gradient back whatever the convolutions do with it.
 

@@ -178,6 +178,15 @@ def test_logits_of_ten_thousand(attempt):
     number: 0 for the row that is right and 20000 for the row that is wrong."""
     args = batch([[1], [1]], [0, 1], [[0]], [0], [[0, 0]], [1e4, -1e4])
     expect(attempt, args, loss=1e4, b2=[1 / 2, -1 / 2], w1=[[0]], b1=[0], w2=[[0, 0]])
+    args = batch([[1], [1]], [0, 1], [[0]], [0], [[0, 0]], [-1e4, 1e4])
+    expect(attempt, args, loss=1e4, b2=[-1 / 2, 1 / 2], w1=[[0]], b1=[0], w2=[[0, 0]])
+
+
+def test_all_logits_far_below_zero(attempt):
+    """Subtracting the largest logit also lifts rows in which every logit is very negative. Shifting by the largest
+    magnitude, or only where the maximum is positive, leaves exp(-10000) = 0 everywhere and log(0) after it."""
+    args = batch([[1], [1]], [0, 1], [[0]], [0], [[0, 0]], [-1e4, -1e4])
+    expect(attempt, args, loss=np.log(2), b2=[0, 0])
 
 
 def test_each_row_has_its_own_scale(attempt):
@@ -194,11 +203,18 @@ def test_relu_has_slope_zero_at_zero(attempt):
     expect(attempt, args, w1=[[0]], b1=[0])
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "uint64"])
 def test_labels_of_any_integer_type(attempt, reference, dtype):
     """Labels are often stored in one byte, where -1 wraps round to 255."""
     x, y, *params = batch([[1], [2], [3]], [2, 0, 1], [[1, -1]], [0, 4], [[1, 0, 2], [0, 1, 1]], [0, 1, 0])
     agree(attempt, reference, (x, y.astype(dtype), *params))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_more_rows_than_the_label_dtype_counts(attempt, reference, rng, dtype):
+    """Arithmetic on byte labels wraps round at 256: a row number, or row * C + label, does not fit in their dtype."""
+    x, w1, b1, w2, b2 = (rng.normal(size=shape) for shape in ((300, 2), (2, 3), (3,), (3, 4), (4,)))
+    agree(attempt, reference, (x, rng.integers(0, 4, 300).astype(dtype), w1, b1, w2, b2))
 
 
 def test_float32_gradients_stay_float32(attempt, reference):
@@ -214,7 +230,7 @@ def test_float32_gradients_stay_float32(attempt, reference):
 
 def test_arguments_stay_as_they_were(attempt):
     """The caller owns the parameters and decides on the step; it may also call again with the same arrays."""
-    args = batch([[1, -2], [3, 4]], [0, 1], [[1, -1], [2, 1]], [0, 1], [[1, 0], [0, 2]], [0, 1])
+    args = batch([[1, -2], [3, 4]], [1, 0], [[1, -1], [2, 1]], [0, 1], [[1, 0], [0, 2]], [0, 1])
     unpack(check.unchanged(attempt.two_layer_net, *args), args)
 
 
