@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint verify bench wheel clean
+.PHONY: demo test lint verify bench site wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "prep needs Python 3.11 or later; make PYTHON=python3.12"; exit 1; }
@@ -32,6 +32,9 @@ verify: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/grade.py
+
+site: $(VENV)/.installed
+	$(BIN)/prep site build --out dist/site
 
 wheel: $(VENV)/.installed
 	$(BIN)/python -m hatchling build --target wheel --directory dist

@@ -34,7 +34,7 @@ class Interrupted(Exception):
     """Ctrl-C, with what became of the work."""
 
 
-def _command(name: str) -> Callable[[Command], Command]:
+def _command(name: str, menu: typer.Typer = app) -> Callable[[Command], Command]:
     """Register a command. Ctrl-C in it becomes `Interrupted`, which typer lets through to `main`."""
 
     def register(function: Command) -> Command:
@@ -45,7 +45,7 @@ def _command(name: str) -> Callable[[Command], Command]:
             except KeyboardInterrupt:
                 raise Interrupted("Nothing was recorded.") from None
 
-        app.command(name)(run)
+        menu.command(name)(run)
         return function
 
     return register
@@ -276,6 +276,48 @@ def new(
     from grader import scaffold
 
     report.show(report.new_page(slug, scaffold.new(slug, kind, _bank().root)))
+
+
+site = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The study site: questions, answers, problems.")
+export = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Take the question bank elsewhere.")
+app.add_typer(site, name="site")
+app.add_typer(export, name="export")
+
+
+@_command("build", site)
+def site_build(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to: a new or empty folder, or an earlier build.")
+                   ] = Path("site"),
+    draft: Annotated[bool, typer.Option("--draft", help="Build what there is; warn of what leads nowhere.")] = False,
+) -> None:
+    """Build the study site as files that open without a server or a network."""
+    from grader.site.build import build
+
+    report.show(report.site_page(build(out, draft=draft)))
+
+
+@_command("serve", site)
+def site_serve(port: Annotated[int, typer.Option(help="On this machine only; 0 takes a free one.")] = 8000) -> None:
+    """Show the site on this machine, and rebuild it when a file changes. Ctrl-C ends it."""
+    import tempfile
+
+    from grader.site.serve import Server
+
+    with tempfile.TemporaryDirectory(prefix="prep-site-") as folder:
+        server = Server(Path(folder) / "site", port=port, tell=report.rebuilt)
+        report.emit(f"Study site: {server.url}   (Ctrl-C ends it)")
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            report.emit("Stopped.  prep site build")
+
+
+@_command("anki", export)
+def export_anki(path: Annotated[Path, typer.Argument(metavar="FILE.apkg", help="The deck to write.")]) -> None:
+    """Write the questions as an Anki deck, in both languages."""
+    from grader.site.anki import export as write
+
+    report.emit(f"{write(path)} notes in {path}. Open it with Anki.")
 
 
 def _history() -> History:

@@ -13,4 +13,6 @@ class BankInsideTheWheel(BuildHookInterface):  # type: ignore[type-arg]
                 "cli.py": "grader/cli.py",
                 "problems": "grader/bank_files/problems",
                 "solutions": "grader/bank_files/solutions",
+                "docs/questions": "grader/bank_files/docs/questions",
+                "docs/errata.toml": "grader/bank_files/docs/errata.toml",
             })

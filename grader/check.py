@@ -227,6 +227,9 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
     if array.shape != wanted.shape:
         raise CheckFailure(f"{name} has the wrong shape", why=why, calls=calls,
                            expected=f"shape {wanted.shape}", actual=f"shape {array.shape}")
+    if np.iscomplexobj(array) and not np.iscomplexobj(wanted):
+        raise CheckFailure(f"{name} is complex; real numbers are asked for", why=why, calls=calls,
+                           expected=describe(expected), actual=describe(actual))
     if strict_dtype and not scalar:
         want, got = expected.dtype, actual.dtype  # type: ignore[attr-defined]
         if want != got:

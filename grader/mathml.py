@@ -20,6 +20,9 @@ _THIN = "0.167em"
 @lru_cache(maxsize=8192)
 def mathml(latex: str, display: bool = False) -> str:
     """A formula as a <math> element. Raises ValueError if it cannot be converted, or if any TeX is left over."""
+    bare = re.sub(r"\\.", "", latex)
+    if bare.count("{") != bare.count("}"):  # the converter closes them by itself, anywhere
+        raise ValueError(latex)
     try:
         tree = ElementTree.fromstring(convert(latex, display="block" if display else "inline"))
     except Exception as error:  # the converter has an exception class for each kind of mistake

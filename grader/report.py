@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from grader.doctor import Finding
     from grader.history import Summary
     from grader.problem import Problem
+    from grader.site.build import Report as Built
     from grader.workspace import Started
 
 PROSE_WIDTH = 100
@@ -680,6 +681,26 @@ def stats_page(problems: Sequence[Problem], record: Mapping[str, Summary]) -> Pa
     else:
         page.next(("prep list", "you have solved them all"))
     return page
+
+
+def site_page(built: Built) -> Page:
+    """What a build of the study site did, and how to look at it."""
+    page = Page()
+    page.line((f"Built {built.pages} pages in {seconds(built.seconds)}", "title"), f", {built.written} of them new")
+    for warning in built.warnings:
+        page.prose(f"warning: {warning}", hang=2)
+    page.next((f"open {built.out / 'index.html'}", "in a browser; no server is needed"),
+              ("prep site serve", "with a rebuild at every change"))
+    return page
+
+
+def rebuilt(outcome: Built | PrepError) -> None:
+    """One line for each build while the site is served."""
+    if isinstance(outcome, PrepError):
+        warn(f"{outcome.what}  {outcome.fix}")
+    else:
+        emit(f"{outcome.written} files written in {seconds(outcome.seconds)}"
+             + (f"; {len(outcome.warnings)} warnings" if outcome.warnings else ""))
 
 
 def new_page(slug: str, files: Iterable[Path]) -> Page:

@@ -32,7 +32,6 @@ from grader.problem import Problem
 from grader.problem import load as load_problem
 from grader.verdict import NOT_RUN, PASSED, Case, Status
 
-
 MAX_TEXT = 70_000
 """characters of any one text in a case"""
 

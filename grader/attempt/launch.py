@@ -99,7 +99,8 @@ class Process:
         if zygote is not None and isolation == "bubblewrap":
             options |= {"folder": INSIDE, "seal": {"folder": INSIDE, "tmp_mb": TMP_MB}}
         elif isolation == "process" and sys.platform == "linux" and os.geteuid() == 0:
-            options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": [*hidden_folders()[:2], *_shortcuts(problem)]}
+            hide = [*hidden_folders()[:2], *_shortcuts(problem)]
+            options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": hide}
         try:
             if zygote is not None:
                 self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])

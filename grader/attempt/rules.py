@@ -110,6 +110,8 @@ class _Reader(ast.NodeVisitor):
         for alias in node.names:
             name = f"{module}.{alias.name}"
             self.dotted(name, node)
+            if name == "sys.modules":
+                self.report("uses sys.modules", node)
             if alias.name in DENIED_ATTRIBUTES:
                 self.report(f"uses {name}", node)
             self.aliases[alias.asname or alias.name] = name
@@ -222,8 +224,8 @@ class Guard:
             return None
         if event.startswith(("socket.", "urllib.", "ftplib.", "http.")):
             return f"uses the network ({event})"
-        if event.startswith("ctypes."):
-            return None if self._is_library(self._caller()) else f"calls native code ({event})"
+        if event.startswith("ctypes."):  # whoever calls it for the answer
+            return f"calls native code ({event})" if _line(sys._getframe(2), self._filename) else None
         frame = sys._getframe(2)
         if event in _INTERPRETER_EVENTS and self._is_suspicious(event, frame):
             attribute = str.__str__(args[1]) if len(args) > 1 and isinstance(args[1], str) else ""
@@ -262,9 +264,9 @@ class Guard:
             return None
         real = self._real(path)
         writes = bool((flags or 0) & _WRITE) if isinstance(flags, int) else bool(set(str(mode or "r")) & set("wax+"))
-        if real.startswith(self._own) or real in _DEVICES or real.startswith("/dev/nvidia"):
+        if real in _DEVICES or real.startswith((self._own, "/dev/nvidia")):
             return None
-        if (real + os.sep).startswith(self._hidden):
+        if f"{real}{os.sep}".startswith(self._hidden):
             return f"opens {real}"
         if not writes and real.startswith(self._readable):
             return None

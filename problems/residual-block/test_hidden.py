@@ -358,7 +358,8 @@ def test_follows_weights_loaded_after_evaluation(attempt, reference, rng):
     block = load(attempt, first, *config)
     block(x.clone())
     block.load_state_dict(second)
-    check.close(block(x.clone()), load(reference, second, *config)(x), name="the output after new weights were loaded", calls=2)
+    check.close(block(x.clone()), load(reference, second, *config)(x),
+                name="the output after new weights were loaded", calls=2)
     block.train()
     check.close(block(x.clone()), load(reference, second, *config, train=True)(x),
                 name="the output after eval() and train()", calls=3)
@@ -370,7 +371,8 @@ def test_backward_pass_counts_no_second_step(attempt, rng):
     block = load(attempt, state, 1, 1, 2, train=True)
     block(x.clone()).sum().backward()
     for norm in ("bn1", "bn2", "downsample.1"):
-        check.equal(state_of(block)[f"{norm}.num_batches_tracked"], torch.tensor(1), name=f"state_dict()['{norm}.num_batches_tracked']")
+        key = f"{norm}.num_batches_tracked"
+        check.equal(state_of(block)[key], torch.tensor(1), name=f"state_dict()['{key}']")
 
 
 def test_input_is_left_alone_without_autograd(attempt):

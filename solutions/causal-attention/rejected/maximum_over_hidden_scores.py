@@ -1,0 +1,16 @@
+# expect: wrong-answer test_hidden_scores_do_not_set_the_scale
+# Takes the maximum before the mask: a large hidden score underflows the visible ones.
+import numpy as np
+
+
+def attention(q, k, v, causal=False):
+    t, s = q.shape[2], k.shape[2]
+    scores = q @ k.swapaxes(2, 3) / q.shape[3] ** 0.5
+    top = scores.max(axis=3, keepdims=True)
+    if causal:
+        visible = np.arange(s) <= np.arange(s - t, s)[:, None]
+        scores = np.where(visible, scores, -np.inf)
+
+    weights = np.exp(scores - top)
+    total = weights.sum(axis=3, keepdims=True)
+    return weights @ v / np.where(total == 0, 1, total)

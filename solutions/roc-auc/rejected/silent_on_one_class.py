@@ -1,0 +1,17 @@
+# expect: wrong-answer test_curve_of_one_class_is_refused
+# Where one class is missing its rate is quietly 0.
+import numpy as np
+
+
+def roc_curve(y, score):
+    order = np.argsort(-score, kind="stable")
+    y, score = y[order], score[order]
+    last = np.flatnonzero(np.append(score[:-1] != score[1:], True))
+    tp = np.cumsum(y == 1)[last]
+    fp = np.cumsum(y == 0)[last]
+    return np.append(0, fp / max(fp[-1], 1)), np.append(0, tp / max(tp[-1], 1)), np.append(np.inf, score[last])
+
+
+def roc_auc(y, score):
+    fpr, tpr, _ = roc_curve(y, score)
+    return float(np.sum(np.diff(fpr) * (tpr[:-1] + tpr[1:]) / 2))
