@@ -180,6 +180,23 @@ def grade(
     raise typer.Exit(verdict.exit_code)
 
 
+@_command("watch")
+def watch(
+    slug: Slug,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The answer; attempts/SLUG/attempt.py unless "
+                                                                     "told.", show_default=False)] = None,
+    poll: Annotated[float | None, typer.Option(metavar="SECONDS", min=0.05, help="For network file systems: read the "
+                                               "file this often.", show_default=False)] = None,
+) -> None:
+    """Judge an answer each time it is saved. Keys: h hint, s solution, n next, r again, q quit."""
+    from grader import watch, workspace
+
+    bank = _bank()
+    problem = bank.get(slug)
+    path = file or workspace.attempt_path(problem.slug)
+    raise typer.Exit(watch.watch(problem, path, bank=bank, poll_s=poll))
+
+
 @_command("hint")
 def hint(slug: Slug) -> None:
     """Show the next hint. None of them is the answer."""

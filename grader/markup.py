@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
@@ -188,3 +189,24 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
                                           end=-1, open=can_open, close=can_close))
     state.pos += scanned.length
     return True
+
+
+def plain(markup: str) -> str:
+    """The words of a piece of HTML. Formulas keep their letters together, paragraphs stay apart."""
+    text = re.sub(r"<math.*?</math>", lambda found: _formula(ElementTree.fromstring(found[0])), markup, flags=re.DOTALL)
+    text = re.sub(r"</?(?:span|code|strong|em|a)\b[^>]*>", "", text)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def _formula(node: ElementTree.Element) -> str:
+    """A formula on one line: 1/√d, x^2. Its meaning must not change, as 1/√d would without the root."""
+    parts = [_formula(child) for child in node]
+    kind = node.tag.rpartition("}")[2]
+    if kind == "msqrt":
+        inside = "".join(parts)
+        return f"√{inside}" if len(inside) == 1 else f"√({inside})"
+    if kind == "mfrac" and len(parts) == 2:
+        return "/".join(part if len(part) == 1 else f"({part})" for part in parts)
+    if kind == "msup" and len(parts) == 2:
+        return "^".join(parts)
+    return html.escape((node.text or "").strip()) + "".join(parts)

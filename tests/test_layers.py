@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
     errors paths verdict problem bank workspace mathml markup check counterexample properties
     attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.worker attempt.launch attempt.proxy
-    suite judge warm history doctor mutants scaffold author
+    suite judge warm history schedule doctor mutants scaffold author
     site.topics site.words site.questions site.errata site.figures.svg site.figures.figure
     site.figures.measured site.figures.runs site.figures.blocks site.figures.curves site.figures.windows
     site.pages site.search site.render site.build site.serve site.anki
-    report
+    report watch
 """.split()
 """a module may import what stands before it"""
 

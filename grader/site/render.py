@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup as Safe
 from markupsafe import escape
 
-from grader.markup import Markup, highlight
+from grader.markup import Markup, highlight, plain
 from grader.site import figures
 from grader.site.pages import Page
 from grader.site.topics import LANGUAGES, TOPICS
@@ -33,7 +33,7 @@ class Renderer:
         self._jinja = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True)
-        self._jinja.filters |= {"markdown": self._block, "inline": self._inline, "code": _code,
+        self._jinja.filters |= {"markdown": self._block, "inline": self._inline, "code": _code, "plain": plain,
                                 "groupby_order": _groupby_order, "figure": _figure}
         self._jinja.globals["q_title"] = _title
 

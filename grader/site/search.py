@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 
-from grader.markup import Markup
+from grader.markup import Markup, plain
 from grader.site.errata import Erratum
 from grader.site.pages import Content, problem_text
 from grader.site.questions import Text
@@ -108,12 +107,6 @@ class Index:
 
     def _html(self, text: str, inline: bool = False) -> str:
         return self._markup.render(text, where="the search index", inline=inline).html
-
-
-def plain(markup: str) -> str:
-    """The words of a piece of HTML. Formulas keep their letters together, paragraphs stay apart."""
-    text = re.sub(r"</?(?:m|span|code|strong|em|a)[^>]*>", "", markup)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
 def _deltas(numbers: list[int]) -> str:
