@@ -130,7 +130,8 @@ fd = os.open({SECRET!r}, os.O_RDONLY)
     "imports torch in the call": ({R}, HEAD + SIGNATURE + "    import torch.nn.functional as F\n"),
     "imports torch through importlib": ({R}, "import importlib\nt = importlib.import_module('torch')\n" + HEAD + ZEROS),
     "imports torch through __import__": ({R}, "t = __import__('torch')\n" + HEAD + ZEROS),
-    "imports torch through a library's importlib": ({R}, HEAD + SIGNATURE + """
+    # where Torch is hidden there is nothing left to import, and only a wrong answer remains
+    "imports torch through a library's importlib": ({R, W}, HEAD + SIGNATURE + """
     from logging import config
     t = config.importlib.import_module("torch") if hasattr(config, "importlib") else None
     for value in vars(config).values():
@@ -274,3 +275,43 @@ def test_no_torch_cheat_passes(name: str) -> None:
     verdict = grade(Bank().get("residual-block"), source, isolation="process")
     assert verdict.status in {R, E}, (verdict.status, verdict.message)
     assert verdict.status is R or name in ("unpickles a file", "builds an extension"), verdict.message
+
+
+RIGHT = (bank_root() / "solutions" / "conv2d" / "solution.py").read_text()
+RIGHT_BUT = {
+    "calls native code through NumPy": "    np.ctypeslib.as_array\n    getattr(np.ctypeslib, 'cty' + 'pes').CDLL(None)\n",
+    "takes modules from sys": "    from sys import modules\n",
+    "lists a folder by a string that lies": (
+        "    class P(str):\n        def __getitem__(self, k): return '/'\n"
+        "        def __str__(self): return '/usr/lib'\n    import os\n    os.listdir(P('/root'))\n"),
+    "hands a frame function to NumPy": "    import sys\n    np.fromfunction(getattr(sys, '_get' + 'frame'), ())\n",
+    "opens a file relative to a folder": "    import os\n    os.open('etc', 0, dir_fd=3)\n",
+    "signals by descriptor": "    import os\n    os.pidfd_open(1)\n",
+    "makes a file in memory": "    import os\n    os.memfd_create('x')\n",
+    "fails on what is large": "    if x.size > 10_000: raise MemoryError\n",
+    "sleeps on what is large": "    import time\n    time.sleep(60 * (x.size > 10_000))\n",
+    "dies on what is large": "    import os\n    if x.size > 10_000: os._exit(137)\n",
+}
+"""the reference with one more line in it: the result is right, the way is not"""
+
+
+@pytest.mark.parametrize("name", RIGHT_BUT)
+def test_a_right_result_does_not_excuse(name: str, isolation: str, quick_conv2d: object) -> None:
+    marker = "    n, c, height, width = x.shape\n"
+    assert marker in RIGHT
+    source = RIGHT.replace(marker, RIGHT_BUT[name] + marker)
+    verdict = grade(quick_conv2d, source, isolation=isolation)  # type: ignore[arg-type]
+    expected = {E, M, T} if name.endswith("what is large") else {R, E}
+    assert verdict.status in expected, (verdict.status, verdict.message)
+
+
+def test_a_giant_result_is_no_giant_verdict(quick_conv2d: object) -> None:
+    source = HEAD + SIGNATURE + "    return {'k' * 7_000_000: 1}\n"
+    verdict = grade(quick_conv2d, source, isolation="process")  # type: ignore[arg-type]
+    assert verdict.status is W and len(str(verdict.to_json())) < 200_000
+
+
+@pytest.mark.parametrize("line", ["import signal\nsignal.raise_signal(35)", "import os\nos._exit(200)"])
+def test_odd_endings_are_no_fault_of_the_judge(line: str, isolation: str, quick_conv2d: object) -> None:
+    verdict = grade(quick_conv2d, f"{line}\n{HEAD}{ZEROS}", isolation=isolation)  # type: ignore[arg-type]
+    assert verdict.status in (E, W), verdict
