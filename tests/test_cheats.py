@@ -279,7 +279,7 @@ def test_no_torch_cheat_passes(name: str) -> None:
 
 RIGHT = (bank_root() / "solutions" / "conv2d" / "solution.py").read_text()
 RIGHT_BUT = {
-    "calls native code through NumPy": "    np.ctypeslib.as_array\n    getattr(np.ctypeslib, 'cty' + 'pes').CDLL(None)\n",
+    "calls native code through NumPy": "    getattr(getattr(np, 'ctypes' + 'lib'), 'cty' + 'pes').CDLL(None)\n",
     "takes modules from sys": "    from sys import modules\n",
     "lists a folder by a string that lies": (
         "    class P(str):\n        def __getitem__(self, k): return '/'\n"
