@@ -197,6 +197,68 @@ def watch(
     raise typer.Exit(watch.watch(problem, path, bank=bank, poll_s=poll))
 
 
+@_command("batch")
+def batch(
+    slug: Annotated[str | None, typer.Argument(metavar="[SLUG]", help="A problem's name; none with --manifest.",
+                                               autocompletion=_slugs)] = None,
+    paths: Annotated[list[str] | None, typer.Argument(
+        metavar="FOLDER_OR_GLOB...", help="Folders of student.py or student/attempt.py; files; globs.")] = None,
+    manifest: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Several problems: [[problem]] tables "
+                                                                            "with slug and submissions.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", show_default=False,
+                                             help="Where results are kept; prep-batch/SLUG unless told.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Save a table as CSV.")] = None,
+    jsonl: Annotated[Path | None, typer.Option("--jsonl", metavar="FILE", help="Save verdicts as JSON lines.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Save JUnit XML.")] = None,
+    gradescope: Annotated[Path | None, typer.Option("--gradescope", metavar="DIR", help="Save DIR/STUDENT/results.json."
+                                                    )] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Save a report to read.")] = None,
+    executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: HOST:6379. One on this machine unless told.",
+                                                show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="One per core unless told.", show_default=False)] = None,
+    speed: Annotated[bool, typer.Option("--speed", help="Also time accepted answers; best with one worker.")] = False,
+    trust_submissions: Annotated[bool, typer.Option("--trust-submissions", help="Grade even where this machine cannot "
+                                                                                "jail the answers.")] = False,
+    timeout: Annotated[float | None, typer.Option(
+        min=0.001, metavar="SECONDS", help="Of one answer, where that is less than the problem allows.",
+        show_default=False)] = None,
+) -> None:
+    """Grade many submissions. What is graded is kept: an interrupted batch goes on. Exit code 3 for faults of prep."""
+    from grader.batch import documents, page, run, store, submissions
+
+    bank = _bank()
+    if (manifest is None) == (slug is None) or (manifest and paths):
+        raise PrepError("Name one problem and its submissions, or a manifest.",
+                        "prep batch SLUG FOLDER    or:  prep batch --manifest FILE.toml")
+    if manifest:
+        assignments = submissions.read_manifest(bank, manifest)
+    else:
+        assignments = (submissions.find(bank, slug or "", paths or []),)
+    saved = [(csv, documents.csv_lines), (jsonl, documents.json_lines), (junit, documents.junit_lines),
+             (html, lambda results: page.render(results, [a.problem for a in assignments]))]
+    for target, _ in saved:
+        if target:
+            report.check_target(target)
+    for line in [line for assignment in assignments for line in assignment.skipped]:
+        report.warn(f"Not graded: {line}")
+    folder = out or Path("prep-batch") / (manifest.stem if manifest else assignments[0].problem.slug)
+    options = run.Options(executor, address, workers, speed, trust_submissions, timeout)
+    try:
+        with report.batching() as on_progress:
+            outcome = run.grade(assignments, folder, options, on_progress=on_progress)
+    except run.Interrupted as error:
+        raise Interrupted(str(error)) from None
+    with store.read(folder) as results:
+        report.show(report.batch_page(outcome, documents.rows(results)))
+        for target, render in saved:
+            if target:
+                documents.save(target, render(results))
+        if gradescope:
+            documents.save_gradescope(gradescope, results)
+    raise typer.Exit(outcome.exit_code)
+
+
 @_command("hint")
 def hint(slug: Slug) -> None:
     """Show the next hint. None of them is the answer."""

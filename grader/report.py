@@ -23,6 +23,9 @@ from grader.verdict import NOT_RUN, PASSED, Case, Status, Verdict
 
 if TYPE_CHECKING:
     from grader.author import Progress
+    from grader.batch.documents import Row
+    from grader.batch.run import Outcome
+    from grader.batch.run import Progress as BatchProgress
     from grader.doctor import Finding
     from grader.history import Summary
     from grader.problem import Problem
@@ -234,6 +237,40 @@ def verifying(slug: str) -> Iterator[Callable[[Progress], None]]:
     """As `progress`, for the stages of `prep verify`."""
     with status_line() as write:
         yield lambda event: write(f"Verifying {slug}: {event.stage}, {event.done} of {event.total}")
+
+
+@contextlib.contextmanager
+def batching() -> Iterator[Callable[[BatchProgress], None]]:
+    """As `progress`, for a batch."""
+    with status_line() as write:
+        yield lambda event: write(event.line())
+
+
+BATCH_ROWS = 40
+"""submissions listed one by one on a terminal; the documents have them all"""
+
+
+def batch_page(outcome: Outcome, rows: Iterable[Row]) -> Page:
+    """How the class did: counts, the submissions (the first BATCH_ROWS), where the results are."""
+    page = Page()
+    page.line((f"{outcome.total:,} submissions", "title"), f" in {seconds(outcome.duration_s)};  "
+              f"{outcome.reused:,} graded before;  isolation: {outcome.isolation}")
+    page.table([[str(count).rjust(6), (words(status), "good" if status == Status.ACCEPTED else "bad")]
+                for status, count in outcome.statuses.items()], indent=2)
+    page.gap()
+    table: list[Sequence[Span | str]] = [[(name, "dim") for name in ("student", "verdict", "score", "first failure")]]
+    for number, row in enumerate(rows):
+        if number == BATCH_ROWS:
+            break
+        colour = "good" if row.status == Status.ACCEPTED else "bad"
+        table.append([clean(row.student), (words(row.status), colour), f"{row.score:g}/{row.max_score:g}",
+                      row.first_failure or ("" if row.status == Status.ACCEPTED else clean(row.message))])
+    page.table(table)
+    if outcome.total > BATCH_ROWS:
+        page.line((f"... {outcome.total - BATCH_ROWS:,} more", "dim"))
+    page.next(("the same command with --html class.html", "a report to read; nothing is graded again"))
+    page.line(("Results: ", "dim"), str(outcome.folder / "results.sqlite"))
+    return page
 
 
 @contextlib.contextmanager

@@ -287,6 +287,8 @@ class LoadedSuite:
         if len(set(plugin.collected)) != len(plugin.collected):
             raise JudgeFault("two tests of the suite have the same name")
         self.items = list(collector.session.items)
+        # nobody reads pytest's own account of a failure, and writing it takes longer than the test
+        collector.session.config.option.tbstyle = "native"
         if [item.name for item in self.items] != plugin.collected:
             raise JudgeFault("pytest would run other tests than it collected")
 

@@ -25,8 +25,8 @@ MakeProblem = Callable[..., Problem]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ROOT = Path(grader.__file__).resolve().parent.parent
-COMMANDS = ["list", "show", "start", "grade", "watch", "hint", "solution", "reset", "stats", "doctor", "verify", "new",
-            "site", "export"]
+COMMANDS = ["list", "show", "start", "grade", "watch", "batch", "hint", "solution", "reset", "stats", "doctor",
+            "verify", "new", "site", "export"]
 RIGHT = "def f(x):\n    return 2 * x\n"
 WRONG = "def f(x):\n    print('seen', x)\n    return x * x\n"
 SUITE = """

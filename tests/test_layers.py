@@ -17,7 +17,8 @@ ORDER = """
     site.topics site.words site.questions site.errata site.figures.svg site.figures.figure
     site.figures.measured site.figures.runs site.figures.blocks site.figures.curves site.figures.windows
     site.pages site.search site.render site.build site.serve site.anki
-    report watch
+    report batch.submissions batch.store batch.work batch.local batch.cluster batch.run batch.documents batch.page
+    watch
 """.split()
 """a module may import what stands before it"""
 

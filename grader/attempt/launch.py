@@ -440,7 +440,7 @@ def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False) -> list[str]
     if not zygote:
         command += ["--unshare-pid"]
     if uid:
-        for right in ("CAP_SETUID", "CAP_SETGID", *(("CAP_SYS_ADMIN",) if zygote else ())):
+        for right in ("CAP_SETUID", "CAP_SETGID", *(("CAP_SYS_ADMIN", "CAP_KILL") if zygote else ())):
             command += ["--cap-add", right]
     else:
         command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
