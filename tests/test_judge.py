@@ -107,7 +107,7 @@ def test_mutating_and_not_raising_are_named(toy: Problem) -> None:
     ("def f(x): return object()", Status.WRONG_ANSWER, "object"),
     ("def f(x): return [float(v) * 2 for v in x]", Status.WRONG_ANSWER, "list"),
     ("import os\ndef f(x): os._exit(0)", Status.RUNTIME_ERROR, "ended the process (exit code 0)"),
-    ("import os, signal\ndef f(x): os.abort()", Status.RUNTIME_ERROR, "SIGABRT"),
+    ("import os, signal\ndef f(x): os.abort()", Status.RUNTIME_ERROR, "crashed the interpreter (SIG"),
     ("\0", Status.RUNTIME_ERROR, ""),
     ("def f(x): return " + "(" * 300 + ")" * 300, Status.RUNTIME_ERROR, ""),
     ("def f(x): return " + "-" * 100_000 + "1", Status.RUNTIME_ERROR, ""),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
+import signal
 import socket
 import struct
 import threading
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 
 from grader.attempt import wire
+from grader.attempt.launch import _tree
 from grader.attempt.outcomes import AttemptStopped
 from grader.attempt.proxy import Attempt
 from grader.verdict import Status
@@ -213,7 +216,8 @@ def test_an_answer_that_does_not_read(answer: Callable[..., Attempt]) -> None:
     """, limits={"call_s": 1.0})
 
     def slow(_: int) -> np.ndarray[Any, Any]:
-        attempt._connection.process.popen.send_signal(19)  # SIGSTOP: it can read no more
+        for pid in _tree(attempt._connection.process.popen.pid):
+            os.kill(pid, signal.SIGSTOP)  # it can read no more
         return np.zeros(10_000_000)
 
     begin = time.monotonic()
