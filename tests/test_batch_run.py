@@ -281,6 +281,9 @@ def test_resumes_after_the_batch_was_killed(batch: Callable[..., subprocess.Pope
     first.kill()
     first.wait()
     gone(started)
+    deadline = time.monotonic() + 10
+    while list(tmp_path.glob("scratch/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not list(tmp_path.glob("scratch/*")), "folders were left behind"
     kept = graded_at(tmp_path / "out")
     assert 5 <= len(kept) < 26

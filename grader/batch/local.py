@@ -214,7 +214,8 @@ def _serve(connection: Connection[object, object], terms: Terms, folder: str) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    watch = threading.Thread(target=_end_with_parent, args=(folder,), daemon=True)
+    watch.start()
     # What a judge or a library prints would tear the progress line; it is shown where the worker dies.
     log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
@@ -224,17 +225,25 @@ def _serve(connection: Connection[object, object], terms: Terms, folder: str) ->
     os.environ["PREP_STATE_DIR"] = os.environ["TMPDIR"] = tempfile.tempdir = folder
     from grader.warm import WarmJudge
 
-    with WarmJudge(terms.isolation) as judge, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection.send(None)  # ready
-        while isinstance(task := connection.recv(), Task):
-            connection.send(grade(judge, task.problem, task.source, terms))
+    try:
+        with WarmJudge(terms.isolation) as judge:
+            connection.send(None)  # ready
+            while isinstance(task := connection.recv(), Task):
+                connection.send(grade(judge, task.problem, task.source, terms))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        watch.join()  # the parent is gone: let the folders be cleared away before this process ends
 
 
 def _end_with_parent(folder: str) -> None:
     if parent := parent_process():
         parent.join()
         _kill_tree(os.getpid(), spare_top=True)  # on Linux they would die with this process; elsewhere they would not
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another worker's folder is still in there
-            os.rmdir(os.path.dirname(folder))
+        for _ in range(40):  # attempts that are dying, and other workers, still hold the folders for a moment
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.rmdir(os.path.dirname(folder))
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.05)
         os._exit(1)
