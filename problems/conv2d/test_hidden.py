@@ -283,6 +283,14 @@ def test_kernel_wider_than_the_image_is_an_error(attempt):
     check.raises(ValueError, attempt.conv2d, np.ones((1, 1, 7, 2)), np.ones((1, 1, 2, 5)), stride=2, padding=1)
 
 
+def test_kernel_longer_than_the_other_side(attempt):
+    """Each side of the kernel is compared with its own side of the image: a tall kernel fits a tall, narrow image."""
+    x, w = single([[1, 2], [3, 4], [5, 6], [7, 8]]), single([[1], [10], [100]])
+    check.close(attempt.conv2d(x, w), single([[531, 642], [753, 864]]))
+    x, w = x.transpose(0, 1, 3, 2), w.transpose(0, 1, 3, 2)
+    check.close(attempt.conv2d(x, w), single([[531, 753], [642, 864]]))
+
+
 # Everything together
 
 @pytest.mark.points(4)
