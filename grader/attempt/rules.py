@@ -319,9 +319,6 @@ class Guard:
     def _is_answer(self, frame: FrameType | None) -> bool:
         return frame is not None and frame.f_code.co_filename in (self._filename, "<string>", "kit.py")
 
-    def _is_library(self, frame: FrameType | None) -> bool:
-        return frame is not None and "-packages" in frame.f_code.co_filename
-
 
 _LOOKING = ("gc.", "sys.")
 _PATHS = frozenset({pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath})

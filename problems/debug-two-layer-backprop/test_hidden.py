@@ -220,9 +220,8 @@ def test_initial_weights_follow_the_fan_in(attempt):
         check.true(0.9 * std < got.std() < 1.1 * std,
                    f"{name} {got.shape} starts with a standard deviation of {got.std():.4f}; {std:.4f} is asked for")
         tail = float((abs(got) > 2 * std).mean())  # 0.0455 of a normal distribution, none of a uniform one
-        check.true(0.03 < tail < 0.06, f"{tail:.3f} of the weights {name} lie beyond two standard deviations; of normal"
-                   " "
-                   "weights 0.046 do")
+        check.true(0.03 < tail < 0.06, f"{tail:.3f} of the weights {name} lie beyond two standard deviations; "
+                   "of normal weights 0.046 do")
         check.true(abs(got.mean()) < 0.12 * std, f"{name} starts with a mean of {got.mean():.4f}; 0 is asked for")
 
 
