@@ -148,6 +148,14 @@ def grade(
     gradescope: Annotated[Path | None, typer.Option(metavar="FILE",
                                                     help="Also save Gradescope's results.json.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="No colour, no progress line (also: NO_COLOR=1).")] = False,
+    profile: Annotated[str | None, typer.Option(help="Training problems: smoke, cpu or gpu; what this machine has "
+                                                     "unless told.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(help="Training problems: cpu, cuda or cuda:N.",
+                                               show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Training problems: instead of the profile's own.", min=0,
+                                             show_default=False)] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where MNIST and CIFAR-10 are (also: "
+                                                                      "PREP_DATA_DIR).", show_default=False)] = None,
 ) -> None:
     """Judge an answer. Exit code: 0 accepted, 1 not, 2 wrong usage, 3 a fault of prep."""
     from grader import workspace
@@ -164,8 +172,16 @@ def grade(
 
     from grader import judge
 
-    with report.progress(problem.slug, quiet=plain) as on_case:
-        verdict = judge.grade(problem, source, filename=path.name, on_case=on_case)
+    if problem.kind == "training" or any(word is not None for word in (profile, device, seed, data_dir)):
+        from grader import profiles
+
+        plan = profiles.plan(problem, profile, device=device, seed=seed, data_dir=data_dir)
+        with report.training_progress(problem.slug, quiet=plain) as (on_case, on_log):
+            profiles.prepare(plan)
+            verdict = judge.grade(problem, source, filename=path.name, on_case=on_case, plan=plan, on_log=on_log)
+    else:
+        with report.progress(problem.slug, quiet=plain) as on_case:
+            verdict = judge.grade(problem, source, filename=path.name, on_case=on_case)
     try:
         record = _recorded(verdict, source)
         if json:
@@ -178,6 +194,29 @@ def grade(
     except KeyboardInterrupt:
         raise Interrupted("The verdict was reached, and may be on record:  prep stats") from None
     raise typer.Exit(verdict.exit_code)
+
+
+@_command("show-run")
+def show_run(
+    slug: Annotated[str | None, typer.Argument(metavar="[SLUG]", help="A training problem; the latest run of all "
+                                               "unless told.", autocompletion=_slugs, show_default=False)] = None,
+    attempt: Annotated[int | None, typer.Option(metavar="N", help="The attempt of this number.",
+                                                show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Draw the curves of a training run that was graded, and its confusion matrix."""
+    if slug is not None:
+        slug = _bank().get(slug).slug
+    found = _history().last_training(slug, attempt)
+    if found is None:
+        what = f" of {slug}" if slug else ""
+        what += f" with number {attempt}" if attempt is not None else ""
+        raise PrepError(f"No training run{what} is on record.",
+                        f"prep grade {slug or 'cnn-mnist'}    (prep list --kind training shows what there is)")
+    if json:
+        report.emit(report.run_json(*found))
+    else:
+        report.show(report.run_page(*found))
 
 
 @_command("watch")
@@ -359,8 +398,10 @@ def new(
 
 site = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The study site: questions, answers, problems.")
 export = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Take the question bank elsewhere.")
+data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="MNIST and CIFAR-10, for training problems.")
 app.add_typer(site, name="site")
 app.add_typer(export, name="export")
+app.add_typer(data, name="data")
 
 
 @_command("build", site)
@@ -397,6 +438,50 @@ def export_anki(path: Annotated[Path, typer.Argument(metavar="FILE.apkg", help="
     from grader.site.anki import export as write
 
     report.emit(f"{write(path)} notes in {path}. Open it with Anki.")
+
+
+def _datasets() -> list[str]:
+    from grader import datasets
+
+    return list(datasets.REAL)
+
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", show_default=False, help=(
+    "Instead of PREP_DATA_DIR, or of the cache where that is not set."))]
+
+
+@_command("fetch", data)
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="mnist, cifar10: one or both.",
+                                               autocompletion=_completes(_datasets))],
+    data_dir: DataDir = None,
+) -> None:
+    """Download data sets, and check them. What was interrupted goes on where it stopped."""
+    from grader import datasets
+
+    wanted = [datasets.get(name) for name in dict.fromkeys(names)]
+    try:
+        for dataset in wanted:
+            with report.downloading() as on_progress:
+                folder = datasets.fetch(dataset.name, data_dir, progress=on_progress)
+            report.emit(report.fetched(dataset, folder))
+    except KeyboardInterrupt:
+        raise Interrupted("What has come is kept; the same command goes on from there.") from None
+
+
+@_command("status", data)
+def data_status(
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which data sets are there and whole, file by file."""
+    from grader import datasets
+
+    folder, files = datasets.root(data_dir), datasets.status(data_dir)
+    if json:
+        report.emit(report.data_json(folder, files))
+    else:
+        report.show(report.data_page(folder, files))
 
 
 def _history() -> History:

@@ -293,10 +293,10 @@ def _grade(task: _Task) -> Verdict:
 
     zygote = None
     if sys.platform == "linux":
-        libraries = task.problem.rules.libraries
-        zygote = _zygotes.get(libraries)
+        key = launch.zygote_key(task.problem)
+        zygote = _zygotes.get(key)
         if zygote is None:
-            zygote = _zygotes[libraries] = launch.Zygote(task.problem)
+            zygote = _zygotes[key] = launch.Zygote(task.problem)
     return grade(task.problem, task.source, filename=task.filename, fail_fast=task.fail_fast, zygote=zygote)
 
 

@@ -38,6 +38,10 @@ class CheckFailure(AssertionError):
         self.index, self.max_error, self.calls = index, max_error, calls
 
 
+class BelowThreshold(CheckFailure):
+    """A trained model that is not good enough, though nothing in it was found to be wrong."""
+
+
 def is_tensor(value: object) -> bool:
     """Whether `value` is a Torch tensor, without importing Torch."""
     torch = sys.modules.get("torch")

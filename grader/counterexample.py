@@ -44,6 +44,13 @@ class CallLog:
         return call
 
 
+def weight(calls: Iterable[Call]) -> int:
+    """How many array elements the calls were given."""
+    values = [value for call in calls for value in (*call.args, *call.kwargs.values())]
+    return sum(int(value.numel() if is_tensor(value) else value.size)
+               for value in values if is_tensor(value) or isinstance(value, np.ndarray))
+
+
 def render(calls: Iterable[Call], latest: int, store: Path | None) -> str | None:
     """The `latest` calls, and what they hang on, as code. Arrays over INLINE elements are saved to `store` (.npz).
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from grader.errors import PrepError
 from grader.paths import state_dir
@@ -111,6 +111,19 @@ class History:
         return self._write(lambda db: int(db.execute(
             "INSERT INTO attempts (at, slug, status, score, max_score, duration_s, tier, source_sha256, verdict_json)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0))
+
+    def last_training(self, slug: str | None = None,
+                      number: int | None = None) -> tuple[int, str, dict[str, Any]] | None:
+        """The latest attempt with a training run, as (number, time, verdict's JSON): of a problem, or the one with that
+        number; None where there is none."""
+        def read(db: sqlite3.Connection) -> tuple[int, str, dict[str, Any]] | None:
+            rows = db.execute(  # a curve may hold NaN, which SQLite's own JSON functions do not read
+                """SELECT id, at, verdict_json FROM attempts WHERE verdict_json LIKE '%"training": {%'"""
+                " AND (?1 IS NULL OR slug = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY id DESC", (slug, number))
+            found = ((int(row[0]), str(row[1]), json.loads(row[2])) for row in rows)
+            return next((row for row in found if row[2].get("training")), None)
+
+        return self._read(read, None)
 
     def take_hint(self, slug: str, *, rungs: int, now: datetime) -> int:
         """The next rung of the ladder, counted from 1 and kept; 0 where all `rungs` were taken before."""

@@ -18,25 +18,30 @@ from typing import TYPE_CHECKING, Any
 from grader import __version__
 from grader.attempt import launch, rules
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
+from grader.errors import PrepError
 from grader.paths import state_dir
 from grader.problem import Entry, Problem
 from grader.verdict import NOT_RUN, PASSED, Case, Speed, Status, Verdict
 
 if TYPE_CHECKING:
     from grader.attempt.proxy import Attempt
+    from grader.profiles import Plan
     from grader.suite import LoadedSuite, SuitePlugin
 
 OnCase = Callable[[Case], None]
+OnLog = Callable[[dict[str, Any]], None]
 
 
 def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
           fail_fast: bool = False, isolation: str | None = None, zygote: launch.Zygote | None = None,
-          suite: LoadedSuite | None = None, speed: bool = True) -> Verdict:
+          suite: LoadedSuite | None = None, speed: bool = True, plan: Plan | None = None,
+          on_log: OnLog | None = None) -> Verdict:
     """The verdict on `source` as an answer to `problem`.
 
     filename: only for messages. on_case: told of each case as it ends. fail_fast: stop at the first failing case.
     isolation: "bubblewrap" or "process"; the best that this machine gives where None. zygote: fork the attempt from it.
     suite: the problem's suite, where it is loaded already. speed: also time an accepted answer against the reference.
+    plan: how a training problem is graded; at the profile smoke where None. on_log: told what the answer logs.
     Raises nothing but KeyboardInterrupt: a fault of the judge's own is a verdict too.
     """
     begin = time.perf_counter()
@@ -45,8 +50,16 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
         verdict = _before_running(problem, source, filename)
         if verdict is None:
             use_one_thread()
-            process = launch.start(problem, isolation=isolation, zygote=zygote)
-            verdict = _run(problem, source, process, on_case, fail_fast, suite, speed)
+            if problem.kind == "training":
+                from grader import profiles
+
+                plan = plan or profiles.plan(problem, "smoke")
+                problem = profiles.equip(problem, plan)
+            process = launch.start(problem, isolation=isolation, zygote=zygote, threads=plan.threads if plan else 1,
+                                   device=plan.device if plan else "cpu", hide=_held_back(plan))
+            verdict = _run(problem, source, process, on_case, fail_fast, suite, speed, plan, on_log)
+    except PrepError as error:  # data that is not there or is broken
+        verdict = judge_error(problem.slug, str(error))
     except AttemptStopped as stopped:
         verdict = Verdict(problem.slug, stopped.status, stopped.message, traceback=stopped.traceback or None)
     except Exception:
@@ -59,6 +72,7 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
         verdict, isolation=process.isolation if process else "none", versions=_versions(),
         output=verdict.output or (output if not verdict.cases else ""),
         max_score=verdict.max_score or sum(case.max_points for case in verdict.cases),
+        profile=plan.profile.name if plan else "default", device=plan.device if plan else "cpu",
         duration_s=round(time.perf_counter() - begin, 4))
 
 
@@ -66,6 +80,7 @@ def use_one_thread() -> None:
     """The answer has one thread, and speed is compared. To be called before NumPy or Torch is imported."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for controls, which have more threads
 
 
 def judge_error(slug: str, text: str) -> Verdict:
@@ -119,7 +134,7 @@ def _same_code(tree: ast.Module, other: str) -> bool:
 
 
 def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase | None, fail_fast: bool,
-         loaded: LoadedSuite | None, speed: bool) -> Verdict:
+         loaded: LoadedSuite | None, speed: bool, plan: Plan | None, on_log: OnLog | None) -> Verdict:
     if problem.uses_torch:
         import torch
 
@@ -143,17 +158,40 @@ def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase
     try:
         loaded = loaded or suite.LoadedSuite(suite.SuitePlugin(problem, attempt))
         plugin = loaded.plugin
-        plugin.begin(attempt, store, on_case)
-        loaded.run(fail_fast=fail_fast)
+        lab = _lab(plan, attempt, on_log)
+        plugin.begin(attempt, store, on_case, lab)
+        loaded.run(fail_fast=fail_fast or lab is not None)
         attempt.look_for(problem.rules.libraries)
     except suite.JudgeFault as fault:
         return judge_error(problem.slug, str(fault))
     if plugin.fault:
         return dataclasses.replace(judge_error(problem.slug, plugin.fault), cases=_cases(plugin))
     verdict = _verdict(problem, plugin)
+    if lab is not None:
+        verdict = dataclasses.replace(verdict, training=lab.report())
     if verdict.accepted and problem.speed and speed:
         verdict = _with_speed(problem, plugin, attempt, verdict)
     return verdict
+
+
+def _held_back(plan: Plan | None) -> tuple[str, ...]:
+    """Where held-out labels, and what was learned from them, could be read."""
+    if plan is None:
+        return ()
+    from grader.paths import data_dir
+
+    return str(plan.data_dir or data_dir()), str(state_dir())
+
+
+def _lab(plan: Plan | None, attempt: Attempt, on_log: OnLog | None) -> Any:
+    """The judge's side of a training problem; None for the others."""
+    if plan is None:
+        return None
+    from grader.lab import Lab
+
+    lab = Lab(plan, attempt, on_log or (lambda entry: None))
+    _ = lab.data  # broken files are found before anything is trained
+    return lab
 
 
 def _cases(plugin: SuitePlugin) -> tuple[Case, ...]:
@@ -187,9 +225,10 @@ def _entry_fault(entry: Entry, attempt: Attempt, found: Any) -> str | None:
     """Why the answer's entry point cannot be called as the prompt says, or None."""
     if not attempt.defines(entry.name):
         return f"The file defines no function or class '{entry.name}'."
-    asked = _parameters(entry.signature)
-    if asked is None or type(found) is not list:
+    parameters = _parameters(entry.signature)
+    if parameters is None or type(found) is not list:
         return None
+    asked, by_keyword = parameters
     try:
         have = [(str(name), int(kind), bool(default)) for name, kind, default in found]
     except (TypeError, ValueError, OverflowError):
@@ -206,26 +245,31 @@ def _entry_fault(entry: Entry, attempt: Attempt, found: Any) -> str | None:
                 return f"'{entry.name}' must have a default for '{name}': {entry.signature}"
         elif not takes_any and name not in keyword_only and not takes_keywords:
             return f"'{entry.name}' takes too few arguments: {shown}; asked for: {entry.signature}"
-    extra = [name for name, default in named[len(asked):] if not default]
-    extra += [name for name, kind, default in have if kind == 3 and not default and name not in {n for n, _ in asked}]
+    for name in by_keyword:
+        if name not in keyword_only and not takes_keywords and name not in (n for n, _ in named[len(asked):]):
+            return f"'{entry.name}' takes no '{name}': {shown}; asked for: {entry.signature}"
+    given = {*by_keyword, *(name for name, _ in asked)}
+    extra = [name for name, default in named[len(asked):] if not default and name not in given]
+    extra += [name for name, kind, default in have if kind == 3 and not default and name not in given]
     if extra:
         return (f"'{entry.name}' needs arguments that nobody will give ({', '.join(extra)}); "
                 f"asked for: {entry.signature}")
     return None
 
 
-def _parameters(signature: str) -> list[tuple[str, bool]] | None:
-    """[(name, has a default)] of a signature written as in problem.toml; None for what this cannot express."""
+def _parameters(signature: str) -> tuple[list[tuple[str, bool]], list[str]] | None:
+    """[(name, has a default)] and the names given by keyword, of a signature written as in problem.toml; None for what
+    this cannot express."""
     try:
         function = ast.parse(f"def {signature.partition('->')[0].strip()}: ...").body[0]
     except SyntaxError:
         return None
     assert isinstance(function, ast.FunctionDef)
     spec = function.args
-    if spec.vararg or spec.kwarg or spec.kwonlyargs:
+    if spec.vararg or spec.kwarg:
         return None
     first_default = len(spec.args) - len(spec.defaults)
-    return [(arg.arg, i >= first_default) for i, arg in enumerate(spec.args)]
+    return [(arg.arg, i >= first_default) for i, arg in enumerate(spec.args)], [arg.arg for arg in spec.kwonlyargs]
 
 
 def _with_speed(problem: Problem, plugin: SuitePlugin, attempt: Attempt, verdict: Verdict) -> Verdict:

@@ -26,3 +26,12 @@ def state_dir() -> Path:
     from platformdirs import user_state_dir  # 20 ms: only those who need it pay
 
     return Path(user_state_dir("prep", appauthor=False))
+
+
+def data_dir() -> Path:
+    """Where MNIST and CIFAR-10 are looked for, and downloaded to: PREP_DATA_DIR, or below the user's cache."""
+    if override := os.environ.get("PREP_DATA_DIR"):
+        return Path(override).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("prep", appauthor=False)) / "data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -87,6 +87,46 @@ class EquivalentMutant:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """How a training problem is graded on one kind of machine. Counts are images."""
+
+    name: str
+    """smoke, cpu or gpu"""
+    dataset: str
+    """one of DATASETS"""
+    train: int
+    """what the answer trains on"""
+    test: int
+    """held out: sent for prediction only, its labels never"""
+    budget_s: float
+    """wall clock of one run of the answer's train()"""
+    threshold: float
+    """accuracy on the held-out images, 0 to 1"""
+    why: str
+    """where the threshold comes from"""
+    validation: int = 0
+    """given to the answer as x_val, y_val; cut from the training split"""
+    seeds: tuple[int, ...] = (0,)
+    """of the graded run; a second one is for the one re-run that a run below the threshold gets"""
+    memory_mb: int = 4096
+    measured: bool = True
+    """whether the threshold was measured on such a machine"""
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    """this problem's own numbers, for its suite"""
+    surrogate: Profile | None = None
+    """what is used in its place where the data set is not on this machine"""
+
+    @property
+    def generated(self) -> bool:
+        """Whether the images are drawn by prep itself, so that the bar is not the real one."""
+        return self.dataset.startswith("synth-")
+
+
+PROFILES = ("smoke", "cpu", "gpu")
+DATASETS = ("mnist", "cifar10", "cifar10-target", "synth-digits", "synth-shapes")
+
+
+@dataclass(frozen=True)
 class Problem:
     """One problem of the bank, as its problem.toml states it."""
 
@@ -106,6 +146,8 @@ class Problem:
     rules: Rules = field(default_factory=Rules)
     speed: SpeedTest | None = None
     equivalent_mutants: tuple[EquivalentMutant, ...] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """of a training problem: smoke, cpu, gpu"""
 
     @property
     def prompt(self) -> Path:
@@ -177,14 +219,14 @@ class _Reader:
 
     def problem(self, table: Mapping[str, Any], folder: Path, solution_folder: Path) -> Problem:
         known = {"title", "kind", "difficulty", "minutes", "topics", "entry", "hints", "follow_ups", "prerequisites",
-                 "limits", "rules", "speed", "equivalent_mutants"}
+                 "limits", "rules", "speed", "equivalent_mutants", "profiles"}
         for key in table:
             if key not in known:
                 raise self.fail(key, f"one of the keys {', '.join(sorted(known))}")
         kind = self.choice(table, "kind", KINDS)
         entries = tuple(Entry(signature) for signature in self.strings(table, "entry", at_least=1))
         for entry in entries:
-            if not re.fullmatch(r"[A-Za-z_]\w*\(.*\)", entry.signature):
+            if not re.fullmatch(r"[A-Za-z_]\w*\(.*\)( -> [\w.\[\], ]+)?", entry.signature):
                 raise self.fail("entry", 'signatures such as "conv2d(x, w, b=None)"', entry.signature)
         minutes = self.value(table, "minutes", int)
         if minutes <= 0:
@@ -201,7 +243,50 @@ class _Reader:
             equivalent_mutants=tuple(
                 self.section({"equivalent_mutants": row}, "equivalent_mutants", EquivalentMutant)
                 for row in self.value(table, "equivalent_mutants", list, default=[])),
+            profiles=self.profiles(table, kind),
         )
+
+    def profiles(self, table: Mapping[str, Any], kind: str) -> dict[str, Profile]:
+        found = self.value(table, "profiles", dict, default={})
+        if kind == "training" and not {"smoke", "cpu"} <= set(found):
+            raise self.fail("profiles", "tables [profiles.smoke] and [profiles.cpu] (and gpu, where there is one)")
+        if found and kind != "training":
+            raise self.fail("profiles", 'kind = "training" where there are profiles')
+        read = {}
+        for name in found:
+            if name not in PROFILES:
+                raise self.fail(f"profiles.{name}", f"one of {', '.join(PROFILES)}")
+            row = dict(self.value(found, name, dict))
+            own = row.pop("surrogate", None)
+            profile = self.profile(row | {"name": name}, f"profiles.{name}")
+            if own is not None:
+                if type(own) is not dict:
+                    raise self.fail(f"profiles.{name}.surrogate", "a table", own)
+                key = f"profiles.{name}.surrogate"
+                settings = dict(profile.settings) | dict(self.value(own, "settings", dict, default={}))
+                second = self.profile(row | own | {"name": name, "settings": settings}, key)
+                if not second.generated:
+                    raise self.fail(f"{key}.dataset", "synth-digits or synth-shapes", second.dataset)
+                profile = replace(profile, surrogate=second)
+            if profile.generated == (profile.surrogate is not None):
+                raise self.fail(f"profiles.{name}", "a [surrogate] table where the data set is real, and only there")
+            read[name] = profile
+        return {name: read[name] for name in PROFILES if name in read}
+
+    def profile(self, row: Mapping[str, Any], key: str) -> Profile:
+        settings = self.value(row, "settings", dict, default={})
+        for name, value in settings.items():
+            if type(value) not in (str, int, float):
+                raise self.fail(f"{key}.settings.{name}", "a number or a string", value)
+        plain = {name: value for name, value in row.items() if name != "settings"}
+        profile: Profile = replace(self.section({key: plain}, key, Profile), settings=settings)
+        if profile.dataset not in DATASETS:
+            raise self.fail(f"{key}.dataset", f"one of {', '.join(DATASETS)}", profile.dataset)
+        if not profile.threshold < 1:
+            raise self.fail(f"{key}.threshold", "an accuracy between 0 and 1", profile.threshold)
+        if not profile.seeds:
+            raise self.fail(f"{key}.seeds", "at least one seed", profile.seeds)
+        return profile
 
     def value(self, table: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
         if key not in table:
@@ -237,15 +322,17 @@ class _Reader:
         for item in fields(shape):
             key, kind = f"{name}.{item.name}", hints[item.name]
             if item.name not in section:
-                if item.default is MISSING:
+                if item.default is MISSING and item.default_factory is MISSING:
                     raise self.fail(key, f"{_words(kind)} (the key is missing)")
                 continue
             value = section[item.name]
             if kind is float and type(value) is int:
                 value = float(value)
-            if kind in (str, int, float):
-                if type(value) is not kind or (kind is not str and value <= 0):
-                    raise self.fail(key, _words(kind) + ("" if kind is str else " above 0"), value)
+            if kind in (str, int, float, bool):
+                zero = item.default == 0 and kind is int
+                if type(value) is not kind or (kind in (int, float) and (value < 0 or (value == 0 and not zero))):
+                    above = " above 0" if kind in (int, float) and not zero else ""
+                    raise self.fail(key, _words(kind) + above, value)
             else:
                 element = int if "int" in str(kind) else str
                 if type(value) is not list or not all(type(v) is element for v in value):
@@ -256,4 +343,5 @@ class _Reader:
 
 
 def _words(kind: type) -> str:
-    return {str: "a string", int: "a whole number", float: "a number", list: "a list", dict: "a table"}[kind]
+    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
+            dict: "a table"}[kind]

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from grader.errors import PrepError
-from grader.verdict import NOT_RUN, PASSED, Case, Status, Verdict
+from grader.verdict import NOT_RUN, PASSED, Case, Status, Training, Verdict
 
 if TYPE_CHECKING:
     from grader.author import Progress
     from grader.batch.documents import Row
     from grader.batch.run import Outcome
     from grader.batch.run import Progress as BatchProgress
+    from grader.datasets import Dataset, FileStatus, Transfer
     from grader.doctor import Finding
     from grader.history import Summary
     from grader.problem import Problem
@@ -233,6 +234,43 @@ def progress(slug: str, *, quiet: bool = False) -> Iterator[Callable[[Case], Non
 
 
 @contextlib.contextmanager
+def training_progress(slug: str, *, quiet: bool = False) -> Iterator[tuple[Callable[[Case], None],
+                                                                           Callable[[dict[str, Any]], None]]]:
+    """As `progress`, for training problems: yields what to call with each case, and with what the answer logs."""
+    passed = failed = 0
+    head = f"Grading {slug}"
+
+    def count(case: Case) -> None:
+        nonlocal passed, failed, head
+        passed += case.status == PASSED
+        failed += case.status not in (PASSED, NOT_RUN)
+        head = f"{slug}: {passed} passed" + (f", {failed} failed" if failed else "")
+        write(head)
+
+    def log(entry: dict[str, Any]) -> None:
+        write(f"{head};  {log_line(entry)}")
+
+    with status_line(quiet=quiet) as write:
+        write(f"{head} ...")
+        yield count, log
+
+
+def log_line(entry: Mapping[str, Any]) -> str:
+    """What is going on in a training run, in one short line: step, loss, accuracy, time left."""
+    parts = [str(entry.get("run", "training"))]
+    if "step" in entry:
+        total = f"/{entry['total']:.0f}" if "total" in entry else ""
+        parts.append(f"step {entry['step']:.0f}{total}")
+    if "loss" in entry:
+        parts.append(f"loss {entry['loss']:.3f}")
+    if "accuracy" in entry:
+        parts.append(f"accuracy {entry['accuracy']:.1%}")
+    if "left_s" in entry:
+        parts.append(f"{max(0.0, entry['left_s']):.0f} s left")
+    return ", ".join(parts)
+
+
+@contextlib.contextmanager
 def verifying(slug: str) -> Iterator[Callable[[Progress], None]]:
     """As `progress`, for the stages of `prep verify`."""
     with status_line() as write:
@@ -244,6 +282,96 @@ def batching() -> Iterator[Callable[[BatchProgress], None]]:
     """As `progress`, for a batch."""
     with status_line() as write:
         yield lambda event: write(event.line())
+
+
+@contextlib.contextmanager
+def downloading() -> Iterator[Callable[[Transfer], None]]:
+    """How far a download is, how fast, and how long it will take, while a terminal waits."""
+    if not colourful(sys.stderr):
+        with status_line() as write:
+            yield _download_line(write)
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    tasks: dict[str, bars.TaskID] = {}
+    with bars.Progress(bars.TextColumn("{task.description}"), bars.BarColumn(bar_width=None), bars.DownloadColumn(),
+                       bars.TransferSpeedColumn(), bars.TimeRemainingColumn(), transient=True, expand=True,
+                       console=Console(file=sys.stderr)) as bar:
+
+        def show(transfer: Transfer) -> None:
+            if transfer.file not in tasks:
+                tasks[transfer.file] = bar.add_task(transfer.file, total=transfer.size, completed=transfer.done)
+            bar.update(tasks[transfer.file], completed=transfer.done)
+
+        yield show
+
+
+def _download_line(write: Callable[[str], None]) -> Callable[[Transfer], None]:
+    import time
+
+    from grader.datasets import amount
+
+    file, began_at, had = "", 0.0, 0
+
+    def show(transfer: Transfer) -> None:
+        nonlocal file, began_at, had
+        if transfer.file != file or transfer.done < had:
+            file, began_at, had = transfer.file, time.monotonic(), transfer.done
+        rate = (transfer.done - had) / max(time.monotonic() - began_at, 1e-6)
+        left = f", {amount(int(rate))}/s, {_countdown((transfer.size - transfer.done) / rate)} left" if rate else ""
+        write(f"{file}: {amount(transfer.done)} of {amount(transfer.size)}{left}")
+
+    return show
+
+
+def _countdown(left_s: float) -> str:
+    return f"{math.ceil(left_s)} s" if left_s < 60 else seconds(left_s)
+
+
+def fetched(dataset: Dataset, folder: Path) -> str:
+    """One line for a data set that is complete."""
+    return f"{dataset.title} is complete: {dataset.train_size:,} + {dataset.test_size:,} images in {folder}"
+
+
+def data_page(folder: Path, files: Sequence[FileStatus]) -> Page:
+    """Each data set, and each of its files: what state it is in."""
+    from grader.datasets import REAL, State, amount, root
+
+    page = Page()
+    page.line(("Data in ", "dim"), str(folder))
+    lacking = []
+    for dataset in REAL.values():
+        mine = [file for file in files if file.dataset == dataset.name]
+        ready = all(file.state is State.PRESENT for file in mine)
+        if not ready:
+            lacking.append(dataset)
+        page.gap()
+        page.line((dataset.title, "title"), "  ", ("ready", "good") if ready else ("not ready", "warn"))
+        rows: list[Sequence[Span | str]] = []
+        for file in mine:
+            colour = {State.PRESENT: "good", State.ABSENT: "dim"}.get(file.state, "bad")
+            where = file.path.relative_to(folder) if file.path.is_relative_to(folder) else file.path
+            rows.append([(file.state, colour), str(where), file.detail or (amount(file.size) if file.size else "")])
+        page.table(rows, indent=2)
+    if lacking:
+        option = "" if folder == root() else f" --data-dir {_quoted(folder)}"
+        page.next(*((f"prep data fetch {d.name}{option}", f"download {d.title} ({amount(d.download_size)})")
+                    for d in lacking))
+    else:
+        page.next(("prep list --kind training", "what to use them for"))
+    return page
+
+
+def data_json(folder: Path, files: Sequence[FileStatus]) -> str:
+    """The same as JSON. size: bytes on disk."""
+    from grader.datasets import REAL, State
+
+    return _json({"data_dir": str(folder), "datasets": [{
+        "name": dataset.name, "title": dataset.title,
+        "ready": all(file.state is State.PRESENT for file in files if file.dataset == dataset.name),
+        "files": [{"path": str(file.path), "state": file.state, "size": file.size, "detail": file.detail}
+                  for file in files if file.dataset == dataset.name]} for dataset in REAL.values()]})
 
 
 BATCH_ROWS = 40
@@ -284,6 +412,7 @@ def status_line(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
 
     def write(text: str) -> None:
         nonlocal shown
+        text = text[:shutil.get_terminal_size((80, 24)).columns - 1]
         stream.write("\r" + text + " " * (shown - len(text)))
         stream.flush()
         shown = len(text)
@@ -309,6 +438,8 @@ def verdict_page(verdict: Verdict, problem: Problem, *, record: Summary, file: P
     colour = "good" if verdict.accepted else "warn" if verdict.status is Status.NOT_STARTED else "bad"
     page.line((words(verdict.status), colour), "  ", (problem.title, "title"))
     _facts(page, verdict)
+    if verdict.training:
+        _training(page, verdict.training, problem.slug)
     failure = verdict.first_failure
     if verdict.message and not (failure and verdict.message in (failure.message, f"{failure.name}: {failure.message}")):
         page.gap()
@@ -359,6 +490,100 @@ def _facts(page: Page, verdict: Verdict) -> None:
         speed = verdict.speed
         ratio = f"{speed.ratio:.3g} times the reference's time" if math.isfinite(speed.ratio) else "over the time limit"
         page.prose(f"Speed: {speed.tier}; {ratio} ({seconds(speed.attempt_s)} against {seconds(speed.reference_s)})")
+
+
+def _training(page: Page, training: Training, slug: str) -> None:
+    """What the trained model did on held-out data."""
+    page.gap()
+    rows: list[Sequence[Span | str]] = []
+    if training.accuracy is not None and training.interval is not None:
+        low, high = training.interval
+        bar = "" if training.control else f"; asked for: {training.threshold:.1%}"
+        colour = "" if training.control else "good" if training.accuracy >= training.threshold else "bad"
+        rows.append([("Held out", "title"), (f"{training.accuracy:.2%} of {training.held_out:,} right "
+                                             f"(95 % interval {low:.1%} to {high:.1%}){bar}", colour)])
+    if training.control:
+        rows.append([("Control", "title"), control_line(training.control)])
+    again = [f"seed {run.seed}: {run.accuracy:.2%}" for run in training.runs
+             if run.accuracy is not None and run.seed != training.seed]
+    if again:
+        rows.append([("Once more", "title"), ", ".join(again)])
+    took = f"{seconds(training.train_s)} of {training.budget_s:g} s" if training.train_s is not None else (
+        f"not ended; its budget was {training.budget_s:g} s")
+    facts = [f"{training.train:,} images of {data_set(training.dataset)}", took]
+    if training.parameters:
+        facts.append(f"{training.parameters:,} parameters")
+    if training.peak_memory_mb:
+        facts.append(f"{training.peak_memory_mb:,.0f} MB")
+    rows.append([("Trained on", "title"), "; ".join(facts)])
+    if training.worst:
+        rows.append([("Confused", "title"), ", ".join(f"{true} for {taken} ({count}x)"
+                                                      for true, taken, count in training.worst)])
+    if training.curve:
+        rows.append([("Curve", "title"), (f"prep show-run {slug}", "command")])
+    page.table(rows)
+    if training.generated:
+        page.prose("These images were drawn by prep, so this is not the real bar." + (
+            f" That is {training.real_bar}." if training.real_bar else ""), "warn")
+    if not training.measured:
+        page.prose("This threshold was not measured on such a machine.", "warn")
+
+
+def data_set(name: str) -> str:
+    """A data set's name as people write it."""
+    return {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar10-target": "CIFAR-10 (five classes)",
+            "synth-digits": "SynthDigits", "synth-shapes": "SynthShapes"}.get(name, name)
+
+
+def control_line(control: Mapping[str, float]) -> str:
+    """The comparison with the judge's own run, in one line."""
+    return (f"{control['accuracy']:.1%} against {control['control']:.1%}: {control['gain_points']:+.1f} points; "
+            f"asked for: {control['asked_points']:+g}")
+
+
+def run_page(number: int, at: str, verdict: Mapping[str, Any], width: int | None = None) -> Page:
+    """One training run on record: its numbers, its curves, its confusion matrix."""
+    from grader import curves
+
+    page, training = Page(width), verdict["training"]
+    page.line((words(verdict["status"]), "good" if verdict["status"] == Status.ACCEPTED else "bad"), "  ",
+              (str(verdict["problem"]), "title"), f"  attempt {number}, {at[:16].replace('T', ' ')} UTC")
+    page.prose(f"Profile {verdict['profile']} on {verdict['device']}; {data_set(training['dataset'])}; "
+               f"seed {training['seed']}", "dim")
+    if training["accuracy"] is not None:
+        low, high = training["interval"]
+        page.prose(f"{training['accuracy']:.2%} of {training['held_out']:,} held-out images right "
+                   f"(95 % interval {low:.1%} to {high:.1%})")
+    if training["control"]:
+        page.prose(control_line(training["control"]))
+    for name in curves.names(training["curve"]):
+        points = curves.series(training["curve"], name)
+        page.gap()
+        page.line((name, "title"), f"  last: {points[-1][1]:.4g}" if points else "")
+        page.verbatim("\n".join(curves.draw(points, width=min(page.width, 80) - 2)), indent=0)
+    if not training["curve"]:
+        page.gap()
+        page.prose("It logged nothing. In train(), log(step=..., total=..., loss=..., accuracy=...) draws a curve.")
+    if training["confusion"]:
+        page.gap()
+        page.line(("Confusion", "title"), "  rows: what it is; columns: what it was taken for")
+        _matrix(page, training["classes"], training["confusion"])
+    page.next((f"prep grade {verdict['problem']}", "to train again"),
+              (f"prep show-run {verdict['problem']} --json", "the numbers"))
+    return page
+
+
+def run_json(number: int, at: str, verdict: Mapping[str, Any]) -> str:
+    """The same as JSON: the attempt's number, its time, and the verdict."""
+    return _json(_finite({"attempt": number, "at": at, "verdict": verdict}))
+
+
+def _matrix(page: Page, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+    wide = max(4, len(str(max(max(row) for row in counts))) + 1)
+    names = max(map(len, classes))
+    page.verbatim(" " * (names + 1) + "".join(f"{name[:wide - 1]:>{wide}}" for name in classes), indent=2, style="dim")
+    for name, row in zip(classes, counts):
+        page.verbatim(f"{name:>{names}} " + "".join(f"{count or '.':>{wide}}" for count in row), indent=2)
 
 
 def _failure(page: Page, case: Case, slug: str, file: Path, in_workspace: bool) -> None:

@@ -26,12 +26,14 @@ import pytest
 
 from grader import counterexample
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
-from grader.check import CheckFailure, Observed
+from grader.check import BelowThreshold, CheckFailure, Observed
 from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.problem import load as load_problem
 from grader.verdict import NOT_RUN, PASSED, Case, Status
 
+TRAINING_ELEMENTS = 200_000
+"""array elements in a test's calls, from which on they are training and no example"""
 MAX_TEXT = 70_000
 """characters of any one text in a case"""
 
@@ -72,6 +74,9 @@ class LocalAttempt:
         value = getattr(self._module, name)
         return LocalFunction(name, value, self.log) if inspect.isfunction(value) else value
 
+    def from_kit(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return getattr(sys.modules["kit"], name)(*args, **kwargs)
+
     def begin_case(self, seed: int) -> None:
         self.log.clear()
 
@@ -111,9 +116,10 @@ class SuitePlugin:
         self.module: ModuleType | None = None
         self.begin(attempt, store, on_case)
 
-    def begin(self, attempt: Any, store: Path | None = None, on_case: Callable[[Case], None] | None = None) -> None:
-        """Forget what an earlier attempt left, and judge this one."""
-        self._attempt, self._store = attempt, store
+    def begin(self, attempt: Any, store: Path | None = None, on_case: Callable[[Case], None] | None = None,
+              lab: Any = None) -> None:
+        """Forget what an earlier attempt left, and judge this one. lab: for training problems, see training.py."""
+        self._attempt, self._store, self._lab = attempt, store, lab
         self._on_case = on_case or (lambda case: None)
         self.cases: dict[str, Case] = {}
         self.stopped: AttemptStopped | None = None
@@ -129,6 +135,16 @@ class SuitePlugin:
     def reference(self) -> ModuleType:
         """The solution, in the judge's own process."""
         return self.load_reference()
+
+    @pytest.fixture
+    def lab(self) -> Any:
+        """The judge's side of training: data, clock, runs (lab.Lab)."""
+        if self._lab is None:
+            from grader import profiles
+            from grader.lab import Lab
+
+            self._lab = Lab(profiles.plan(self.problem, "smoke"), self._attempt)
+        return self._lab
 
     def load_reference(self) -> ModuleType:
         """The solution's module, loaded once."""
@@ -179,13 +195,15 @@ class SuitePlugin:
             self._record(self._case(item, PASSED, points, duration_s=duration_s, output=output))
             return
         calls = error.calls if isinstance(error, CheckFailure) else 1
+        if self._lab is not None and counterexample.weight(self._attempt.log.calls) > TRAINING_ELEMENTS:
+            calls = 0  # a whole data set explains nothing
         try:
             code = counterexample.render(self._attempt.log.calls, calls, self._store)
         except Exception as problem:  # a counterexample is a help, never a reason to lose the verdict
             code = f"# could not be written as code: {problem!r}"
         details: dict[str, Any] = {"counterexample": code, "duration_s": duration_s, "output": output}
         if isinstance(error, CheckFailure):
-            status = Status.WRONG_ANSWER
+            status = Status.BELOW_THRESHOLD if isinstance(error, BelowThreshold) else Status.WRONG_ANSWER
             details |= {"message": error.message, "expected": error.expected, "actual": error.actual,
                         "first_bad_index": error.index, "max_error": error.max_error}
             if error.why:
@@ -367,6 +385,10 @@ def pytest_configure(config: pytest.Config) -> None:
                                 "pytest problems/SLUG/test_hidden.py --attempt FILE")
     folder = suite.resolve().parent
     problem = load_problem(folder, folder.parent.parent / "solutions" / folder.name)
+    if problem.kind == "training":
+        from grader import profiles
+
+        problem = profiles.equip(problem, profiles.plan(problem, "smoke"))
     if config.getoption("--in-process"):
         attempt: Any = LocalAttempt(Path(file), problem.kit)
     else:

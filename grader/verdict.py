@@ -66,6 +66,52 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class TrainingRun:
+    """One run of the answer's train() on the whole training split."""
+
+    seed: int
+    train_s: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trained model did on images that it never saw. What was not reached is None or empty."""
+
+    dataset: str
+    generated: bool
+    """whether the images were drawn by prep: then this is not the real bar"""
+    real_bar: str
+    """where generated: what the real data set asks for"""
+    measured: bool
+    """whether the threshold was measured on such a machine"""
+    train: int
+    validation: int
+    held_out: int
+    """counts of images"""
+    threshold: float
+    budget_s: float
+    seed: int
+    train_s: float | None = None
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    """95 % Wilson score interval of the accuracy"""
+    parameters: int | None = None
+    peak_memory_mb: float | None = None
+    """of the attempt's process, beyond its imports"""
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """confusion[i][j]: held-out images of class i that were taken for class j"""
+    worst: tuple[tuple[str, str, int], ...] = ()
+    """the pairs (class, taken for, count) that were confused most often"""
+    curve: tuple[dict[str, float], ...] = ()
+    """what log() was told, thinned where it was told a lot"""
+    runs: tuple[TrainingRun, ...] = ()
+    control: dict[str, float] | None = None
+    """where the bar is a difference: the judge's own run, and the difference"""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the judge says of one attempt at one problem."""
 
@@ -84,6 +130,7 @@ class Verdict:
     traceback: str | None = None
     output: str = ""
     speed: Speed | None = None
+    training: Training | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -53,7 +53,7 @@ class WarmJudge:
     def _zygote(self, problem: Problem) -> launch.Zygote | None:
         if not launch.can_fork():
             return None
-        key = problem.rules.libraries
+        key = launch.zygote_key(problem)
         found = self._zygotes.get(key)
         if found is None or not found.alive:
             if found is not None:

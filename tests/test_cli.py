@@ -25,8 +25,8 @@ MakeProblem = Callable[..., Problem]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ROOT = Path(grader.__file__).resolve().parent.parent
-COMMANDS = ["list", "show", "start", "grade", "watch", "batch", "hint", "solution", "reset", "stats", "doctor",
-            "verify", "new", "site", "export"]
+COMMANDS = ["list", "show", "start", "grade", "show-run", "watch", "batch", "hint", "solution", "reset", "stats",
+            "doctor", "verify", "new", "site", "export", "data"]
 RIGHT = "def f(x):\n    return 2 * x\n"
 WRONG = "def f(x):\n    print('seen', x)\n    return x * x\n"
 SUITE = """
@@ -92,7 +92,7 @@ def next_commands(text: str) -> list[str]:
 def test_help_lists_every_command() -> None:
     done = subprocess.run([sys.executable, "-m", "grader", "--help"], cwd=ROOT, capture_output=True, text=True,
                           check=True)
-    listed = re.findall(r"^  ([a-z]+) +[A-Z]", done.stdout.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) +[A-Z]", done.stdout.partition("Commands:")[2], re.MULTILINE)
     assert listed == COMMANDS
 
 

@@ -117,3 +117,65 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(PrepError) as caught:
         load(tmp_path / "softmax", tmp_path)
     assert caught.value.fix.endswith("prep new softmax")
+
+
+TRAINING = GOOD.replace('"function"', '"training"') + """
+[profiles.smoke]
+dataset = "synth-digits"
+train = 100
+test = 50
+budget_s = 5
+threshold = 0.5
+why = "measured"
+[profiles.cpu]
+dataset = "mnist"
+train = 1000
+validation = 100
+test = 500
+seeds = [0, 1]
+budget_s = 60
+threshold = 0.97
+why = "measured"
+[profiles.cpu.settings]
+gain_points = 3
+[profiles.cpu.surrogate]
+dataset = "synth-digits"
+threshold = 0.9
+[profiles.cpu.surrogate.settings]
+gain_points = 5
+"""
+
+
+def test_profiles_are_read_and_a_surrogate_says_only_what_differs(tmp_path: Path) -> None:
+    profiles = read(tmp_path / "softmax", TRAINING).profiles
+    assert list(profiles) == ["smoke", "cpu"]
+    smoke, cpu = profiles.values()
+    assert (smoke.name, smoke.generated, smoke.surrogate, smoke.validation) == ("smoke", True, None, 0)
+    assert (cpu.seeds, cpu.budget_s, cpu.generated, cpu.settings["gain_points"]) == ((0, 1), 60.0, False, 3)
+    other = cpu.surrogate
+    assert other is not None and (other.dataset, other.threshold, other.train, other.why) == (
+        "synth-digits", 0.9, 1000, "measured")
+    assert other.settings == {"gain_points": 5}
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [
+    ("[profiles.smoke]", "[profiles.tiny]", "[profiles.smoke] and [profiles.cpu]"),
+    ('dataset = "mnist"', 'dataset = "imagenet"', "one of mnist, cifar10"),
+    ("threshold = 0.97", "threshold = 97", "an accuracy between 0 and 1"),
+    ("train = 1000", "train = 0", "a whole number above 0"),
+    ("validation = 100", "validation = -1", "a whole number"),
+    ("train = 1000", 'train = "many"', "a whole number"),
+    ("seeds = [0, 1]", "seeds = []", "at least one seed"),
+    ("seeds = [0, 1]", 'seeds = ["a"]', "a list, each a whole number"),
+    ('why = "measured"\n[profiles.cpu.settings]', "[profiles.cpu.settings]", "profiles.cpu.why"),
+    ("gain_points = 3", "gain_points = [3]", "a number or a string"),
+    ('dataset = "synth-digits"\nthreshold = 0.9', 'dataset = "cifar10"\nthreshold = 0.9', "synth-digits or synth-shapes"),
+    ('[profiles.cpu.surrogate]\ndataset = "synth-digits"\nthreshold = 0.9\n[profiles.cpu.surrogate.settings]\n'
+     "gain_points = 5\n", "", "a [surrogate] table where the data set is real"),
+    ("budget_s = 60", "budget_s = 60\nepochs = 3", "one of the keys"),
+    ('"training"', '"function"', 'kind = "training"'),
+])
+def test_a_mistake_in_a_profile_is_named(tmp_path: Path, before: str, after: str, words: str) -> None:
+    assert before in TRAINING
+    error = complaint(tmp_path / "softmax", TRAINING.replace(before, after))
+    assert words in error.what and "problem.toml:" in error.what, error.what

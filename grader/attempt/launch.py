@@ -87,7 +87,8 @@ class Process:
     Raises AttemptStopped, and kills the process, when a limit is reached or the process is gone.
     """
 
-    def __init__(self, problem: Problem, isolation: str, *, threads: int = 1, zygote: Zygote | None = None) -> None:
+    def __init__(self, problem: Problem, isolation: str, *, threads: int = 1, zygote: Zygote | None = None,
+                 device: str = "cpu", hide: tuple[str, ...] = ()) -> None:
         self.limits, self.isolation = problem.limits, isolation
         self.folder = tempfile.mkdtemp(prefix="prep-")
         self.sock, theirs = socket.socketpair()
@@ -95,17 +96,19 @@ class Process:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._output, output = os.pipe()
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
-        options = _options(problem, threads) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
+        options = _options(problem, threads, device) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
         if zygote is not None and isolation == "bubblewrap":
             options |= {"folder": INSIDE, "seal": {"folder": INSIDE, "tmp_mb": TMP_MB}}
         elif isolation == "process" and sys.platform == "linux" and os.geteuid() == 0:
-            hide = [*hidden_folders()[:2], *_shortcuts(problem)]
-            options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": hide}
+            covered = [*hidden_folders()[:2], *_shortcuts(problem), *(path for path in hide if self._coverable(path))]
+            options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": covered}
+        options["hidden"] = [*options["hidden"], *hide]
         try:
             if zygote is not None:
                 self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])
             else:
-                command = _bubblewrap(uid, _shortcuts(problem)) if isolation == "bubblewrap" else []
+                gpu = device != "cpu"
+                command = _bubblewrap(uid, _shortcuts(problem), gpu=gpu) if isolation == "bubblewrap" else []
                 self.popen = subprocess.Popen(
                     [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                     cwd=self.folder, env=_environment(self.folder if isolation != "bubblewrap" else INSIDE, threads),
@@ -127,10 +130,15 @@ class Process:
         self._printed = 0
         self._baseline_mb: float | None = None
         self._own_processes = 1
-        self._peak_mb = 0.0
+        self.peak_mb = 0.0
         self._sealed = isolation == "bubblewrap" or "seal" in options
         self.closed = False
         self.begin("importing the libraries", self.limits.start_s)
+
+    def _coverable(self, path: str) -> bool:
+        """Whether a folder can be hidden without hiding what the attempt needs."""
+        needed = (self.folder, str(HERE), os.path.realpath(sys.base_prefix), *site_packages())
+        return os.path.isdir(path) and not any(f"{use}/".startswith(f"{os.path.realpath(path)}/") for use in needed)
 
     def begin(self, doing: str, limit_s: float, limit: str = "its limit is") -> None:
         """Start the clock for what comes next. doing: how a message will call it."""
@@ -174,7 +182,7 @@ class Process:
         if found is None or self._baseline_mb is None:
             return  # it has ended: the socket will say so; or it is still importing
         resident, threads, processes = found
-        self._peak_mb = max(self._peak_mb, resident - self._baseline_mb)
+        self.peak_mb = max(self.peak_mb, resident - self._baseline_mb)
         if resident - self._baseline_mb > self.limits.memory_mb:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} took {resident - self._baseline_mb:,.0f} MB of memory; "
                                            f"the limit is {self.limits.memory_mb:,} MB")
@@ -257,7 +265,7 @@ class Process:
             code = 128 - code
         if code == -signal.SIGXCPU:
             self.stop(Status.TIME_LIMIT, f"{self.doing} used up its CPU time")
-        if code == -signal.SIGKILL and self._peak_mb > self.limits.memory_mb / 2:
+        if code == -signal.SIGKILL and self.peak_mb > self.limits.memory_mb / 2:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} was killed by the system, "
                                            "which does that when memory runs out")
         if code < 0:
@@ -358,13 +366,27 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _options(problem: Problem, threads: int) -> dict[str, Any]:
+def preload(problem: Problem) -> list[str]:
+    """What is imported before an answer's clock runs. Torch imports the second one, for seconds, when an optimizer is
+    first made."""
+    wanted = ["torch", "torch._dynamo"] if problem.kind == "training" else ["torch"]
+    return wanted if problem.uses_torch else []
+
+
+def zygote_key(problem: Problem) -> tuple[str, ...]:
+    """Problems with the same key can share a zygote."""
+    return *problem.rules.libraries, *preload(problem)
+
+
+def _options(problem: Problem, threads: int, device: str = "cpu") -> dict[str, Any]:
     limits = problem.limits
     return {
         "path": import_path(), "here": str(HERE), "threads": threads, "uid": 0,
-        "preload": ["torch"] if problem.uses_torch else [], "libraries": list(problem.rules.libraries),
+        "preload": preload(problem), "libraries": list(problem.rules.libraries),
         "hidden": hidden_folders(), "frame_bytes": limits.frame_mb << 20,
-        "memory_bytes": (limits.memory_mb << 20) * 5 // 4, "disk_bytes": limits.disk_mb << 20,
+        "device": device,
+        # CUDA reserves address space by the terabyte
+        "memory_bytes": 0 if device != "cpu" else (limits.memory_mb << 20) * 5 // 4, "disk_bytes": limits.disk_mb << 20,
         "cpu_s": int(limits.start_s + limits.load_s + limits.total_s) * max(2, threads) + 5,
         "processes": limits.processes,
     }
@@ -420,7 +442,9 @@ def _environment(home: str, threads: int) -> dict[str, str]:
     kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES") if key in os.environ}
     return kept | {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
                    "PYTHONUNBUFFERED": "", "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
-                   "MKL_NUM_THREADS": count, "TORCHINDUCTOR_COMPILE_THREADS": "1", "USER": "attempt"}
+                   "MKL_NUM_THREADS": count,
+                   # threads that spin for each other on busy cores were seen to make training twelve times slower
+                   "OMP_WAIT_POLICY": "PASSIVE", "TORCHINDUCTOR_COMPILE_THREADS": "1", "USER": "attempt"}
 
 
 def _own_uid() -> int:
@@ -428,12 +452,28 @@ def _own_uid() -> int:
     return 200_000 + os.getpid() % 100_000 * 8 + int.from_bytes(os.urandom(1), "little") % 8
 
 
-def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False) -> list[str]:
+_GPU = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/dxg")
+_GPU_READ = ("/sys/module/nvidia", "/sys/module/nvidia_uvm", "/sys/bus/pci", "/sys/devices",
+             "/run/nvidia-persistenced")
+
+
+def _gpu_files() -> list[str]:
+    """What CUDA opens, where it is there: device nodes, and what the driver says of itself."""
+    nodes = [str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
+    options = []
+    for node in (*_GPU, *nodes):
+        options += ["--dev-bind-try", node, node]
+    for path in _GPU_READ:
+        options += ["--ro-bind-try", path, path]
+    return options
+
+
+def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False, gpu: bool = False) -> list[str]:
     """The command that puts what follows it into namespaces of its own.
 
     uid: what a root caller's attempt will change to, 0 for other callers. hide: folders to leave empty. zygote: keep
     the right to make namespaces and mounts, and stay in this process table, for a process that seals each attempt it
-    forks (worker.py).
+    forks (worker.py). gpu: show the graphics devices.
     """
     command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-net", "--unshare-uts",
                "--unshare-cgroup-try", "--hostname", "prep", "--cap-drop", "ALL"]
@@ -453,6 +493,8 @@ def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False) -> list[str]
     for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"):
         command += ["--ro-bind-try", name, name]
     command += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--tmpfs", "/tmp"]
+    if gpu:
+        command += _gpu_files()
     shown = [os.path.realpath(sys.base_prefix), *site_packages()]
     shown = list(dict.fromkeys(path for path in shown if path != "/usr" and not path.startswith("/usr/lib")))
     made = {"/", "/tmp", "/usr"}
@@ -497,11 +539,15 @@ def probe() -> tuple[str, str]:
     return "bubblewrap", ""
 
 
-def start(problem: Problem, *, isolation: str | None = None, threads: int = 1,
-          zygote: Zygote | None = None) -> Process:
+def start(problem: Problem, *, isolation: str | None = None, threads: int = 1, zygote: Zygote | None = None,
+          device: str = "cpu", hide: tuple[str, ...] = ()) -> Process:
     """Start a process for one attempt at `problem`; it imports its libraries while the judge does other things.
 
-    zygote: fork it from there instead, with the isolation that it gives.
+    zygote: fork it from there instead, with the isolation that it gives; never for a GPU, which does not outlive a
+    fork. device: of the attempt; a GPU is started up with the imports, and is visible only where it is asked for.
+    hide: folders that no attempt may open, besides the bank.
     """
     level = zygote.isolation if zygote else isolation or probe()[0]
-    return Process(problem, level, threads=threads, zygote=zygote)
+    if device != "cpu" and zygote is not None:
+        level, zygote = zygote.isolation, None
+    return Process(problem, level, threads=threads, zygote=zygote, device=device, hide=hide)

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import time
@@ -73,6 +74,41 @@ class Attempt:
         """Raise AttemptStopped where the answer has loaded the compiled code of another library than these."""
         if self._connection.stopped is None and (found := self._connection.process.foreign_libraries(libraries)):
             self._connection.process.stop(Status.RULE_VIOLATION, f"loaded {', '.join(found)}, by whatever way")
+
+    def from_kit(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function or class of the problem's kit.py beyond the boundary, as an answer could."""
+        return self._connection.do("kit", None, [name, *args], kwargs)
+
+    @contextlib.contextmanager
+    def allowing(self, limit_s: float, doing: str, limit: str) -> Iterator[None]:
+        """In here each call may take `limit_s`. doing, limit: how a message says what took too long, and its limit."""
+        before, self._connection.allowed = self._connection.allowed, (limit_s, doing, limit)
+        try:
+            yield
+        finally:
+            self._connection.allowed = before
+
+    @contextlib.contextmanager
+    def placing(self, device: str) -> Iterator[None]:
+        """In here the tensors among the arguments of a call are put on `device` before the answer gets them."""
+        self._connection.place = device
+        try:
+            yield
+        finally:
+            self._connection.place = None
+
+    def stop(self, status: Status, message: str) -> NoReturn:
+        """End the attempt for good."""
+        try:
+            self._connection.process.stop(status, message)
+        except AttemptStopped as stopped:
+            self._connection.stopped = stopped
+            raise
+
+    @property
+    def peak_mb(self) -> float:
+        """The most resident memory seen, beyond what the imports took."""
+        return self._connection.process.peak_mb
 
     def begin_case(self, seed: int) -> None:
         """A new test: its random state, its calls and its output start afresh."""
@@ -245,6 +281,8 @@ class Connection:
         self.pending_failure: BaseException | None = None
         self.max_bytes = problem.limits.frame_mb << 20
         self.received = self.messages = 0
+        self.allowed: tuple[float, str, str] | None = None
+        self.place: str | None = None
 
     # -- the clock
 
@@ -282,10 +320,15 @@ class Connection:
         if self.nesting == 0:
             shown = args[0] if name == "method" else getattr(target, "_prep_type", "a value")
             what = f"{shown}()" if name in ("method", "call") else f"{name} on {shown}"
-            self.begin(f"the call of {what}", limits.call_s)
+            if self.allowed:
+                self.process.begin(self.allowed[1], self.allowed[0], self.allowed[2])
+            else:
+                self.begin(f"the call of {what}", limits.call_s)
         options: dict[str, Any] = {}
         if observe:
             options["observe"] = True
+        if self.place is not None:
+            options["place"] = self.place
         if self.seed is not None:
             options["seed"], self.seed = self.seed, None
         if self.released:

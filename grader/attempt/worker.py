@@ -54,7 +54,7 @@ class Worker:
         self.leaves: dict[int, Any] = {}
         self.next_number = 0
         self.lock = threading.RLock()
-        self.module = ModuleType("attempt")
+        self.module, self.kit = ModuleType("attempt"), ModuleType("kit")
         self.watch: Any = contextlib.nullcontext()
         self.new_tape: Callable[[], Any] = lambda: None
         self.tape: Any = None
@@ -162,6 +162,8 @@ class Worker:
                 self.release(options["release"])
             if options.get("seed") is not None:
                 reseed(options["seed"])
+            if options.get("place"):
+                args, kwargs = _placed(args, options["place"]), _placed(kwargs, options["place"])
             with self._context(options), self.watch:
                 return self._do(name, target, args, kwargs, options.get("observe", False)), tape
         if kind == "load":
@@ -182,6 +184,9 @@ class Worker:
     def _do(self, name: str, target: Any, args: Any, kwargs: Any, observe: bool) -> Any:
         if target is None:
             target = self.module
+        if name == "kit":
+            function, *args = args
+            return getattr(self.kit, function)(*args, **kwargs)
         if name == "call":
             result = target(*args, **kwargs)
             return [result, list(args), kwargs] if observe else result
@@ -231,7 +236,7 @@ class Worker:
         """Run the answer's text as the module `attempt`; say what it defines."""
         reseed(seed)
         if kit is not None:
-            module = sys.modules["kit"] = ModuleType("kit")
+            self.kit = module = sys.modules["kit"] = ModuleType("kit")
             _execute(kit, module, "kit.py")
         rules.forbid_names(forbid, FILENAME, self.violation)
         if forbid_ops:
@@ -266,7 +271,26 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 _BUILTIN_ERRORS: dict[str, type[Exception]] = {
     error.__name__: error for error in (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, RuntimeError,
-                                        StopIteration, AttributeError, AssertionError, NotImplementedError)}
+                                        StopIteration, AttributeError, AssertionError, NotImplementedError,
+                                        TimeoutError)}
+
+
+def _placed(value: Any, device: str) -> Any:
+    """`value` with its tensors on `device`."""
+    if type(value) is list:
+        return [_placed(item, device) for item in value]
+    if type(value) is dict:
+        return {key: _placed(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, sys.modules["torch"].Tensor) else value
+
+
+def _start_up(device: str) -> None:
+    """Make the GPU ready: its context, and the libraries that training will want, so that none counts as training."""
+    torch = sys.modules["torch"]
+    images = torch.randn(2, 3, 8, 8, device=device, requires_grad=True)
+    kernel = torch.randn(4, 3, 3, 3, device=device)
+    (torch.nn.functional.conv2d(images, kernel).flatten(1) @ torch.randn(144, 2, device=device)).sum().backward()
+    torch.cuda.synchronize(device)
 
 
 def _execute(source: str, module: ModuleType, filename: str) -> None:
@@ -397,6 +421,8 @@ def main(options: dict[str, Any]) -> None:
 
         worker.new_tape = gradients.Tape
         sys.modules["torch"].set_num_threads(options["threads"])
+        if options["device"] != "cpu":
+            _start_up(options["device"])
     reseed(0)
     serve(worker, options)
 
