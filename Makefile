@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint verify bench site wheel clean
+.PHONY: demo test lint verify verify-training bench site wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "prep needs Python 3.11 or later; make PYTHON=python3.12"; exit 1; }
@@ -29,6 +29,9 @@ lint: $(VENV)/.installed
 
 verify: $(VENV)/.installed
 	$(BIN)/prep verify --all
+
+verify-training: $(VENV)/.installed
+	$(BIN)/prep verify --training --profile cpu
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/grade.py

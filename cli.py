@@ -19,6 +19,7 @@ from grader.errors import PrepError
 if TYPE_CHECKING:
     from grader.bank import Bank
     from grader.history import History, Summary
+    from grader.problem import Problem
     from grader.verdict import Verdict
 
 T = TypeVar("T")
@@ -262,6 +263,8 @@ def batch(
     timeout: Annotated[float | None, typer.Option(
         min=0.001, metavar="SECONDS", help="Of one answer, where that is less than the problem allows.",
         show_default=False)] = None,
+    profile: Annotated[str | None, typer.Option(help="Training problems: smoke (unless told), cpu or gpu; with the "
+                                                     "last two, one worker unless told.", show_default=False)] = None,
 ) -> None:
     """Grade many submissions. What is graded is kept: an interrupted batch goes on. Exit code 3 for faults of prep."""
     from grader.batch import documents, page, run, store, submissions
@@ -282,7 +285,7 @@ def batch(
     for line in [line for assignment in assignments for line in assignment.skipped]:
         report.warn(f"Not graded: {line}")
     folder = out or Path("prep-batch") / (manifest.stem if manifest else assignments[0].problem.slug)
-    options = run.Options(executor, address, workers, speed, trust_submissions, timeout)
+    options = run.Options(executor, address, workers, speed, trust_submissions, timeout, profile)
     try:
         with report.batching() as on_progress:
             outcome = run.grade(assignments, folder, options, on_progress=on_progress)
@@ -367,21 +370,35 @@ def verify(
     every: Annotated[bool, typer.Option("--all", help="Every problem of the bank.")] = False,
     mutants: Annotated[bool, typer.Option("--mutants/--no-mutants", help="Also try wrong variants of the solution."
                                           )] = True,
+    training: Annotated[bool, typer.Option("--training", help="Every training problem of the bank.")] = False,
+    profile: Annotated[str, typer.Option(help="Training problems: smoke, cpu or gpu.")] = "smoke",
 ) -> None:
     """For authors: prove a problem. Its solutions pass, its wrong answers fail as they say, mutants are caught."""
     from grader import author
 
     bank = _bank()
     wanted = bank.slugs() if every else slugs or []
+    if training:
+        wanted = [*wanted, *(p.slug for p in bank.all() if p.kind == "training" and p.slug not in wanted)]
     if not wanted:
         raise PrepError("No problem was named.", "prep verify SLUG    or:  prep verify --all")
     good = True
     for problem in [bank.get(slug) for slug in wanted]:
         with report.verifying(problem.slug) as on_event:
-            outcome = author.verify(problem, mutants=mutants, on_event=on_event)
+            outcome = author.verify(problem, mutants=mutants, on_event=on_event, profile=_profile(problem, profile))
         report.emit(author.render_text(outcome))
         good &= outcome.ok
     raise typer.Exit(int(not good))
+
+
+def _profile(problem: Problem, name: str) -> str:
+    """The profile that is asked for, where this is a training problem. Raises PrepError where it cannot be had here."""
+    if problem.kind != "training":
+        return "smoke"
+    from grader import profiles
+
+    profiles.plan(problem, name)
+    return name
 
 
 @_command("new")

@@ -106,11 +106,13 @@ class Grade(Protocol):
 
 
 def verify(problem: Problem, *, mutants: bool = True, on_event: Callable[[Progress], None] = lambda event: None,
-           jobs: int | None = None, grade: Grade | None = None) -> VerifyReport:
+           jobs: int | None = None, grade: Grade | None = None, profile: str = "smoke") -> VerifyReport:
     """Prove `problem`, or say what is missing.
 
     Gradings run in `jobs` worker processes (one per core, up to MAX_JOBS, unless told), or, where `grade` is given, in
     this process with it, one after the other. Training problems get no mutants: half a learning rate is no mistake.
+    profile: of a training problem. Beyond smoke, one grading runs at a time, with all cores, and only what has to be
+    accepted is graded: what has to be rejected is proved at smoke.
     """
     began = time.monotonic()
     checks = [_files(problem), _template(problem), _notes(problem)]
@@ -118,8 +120,8 @@ def verify(problem: Problem, *, mutants: bool = True, on_event: Callable[[Progre
     if all(path.is_file() for path in (problem.examples, problem.solution, problem.starter)):
         checks += _examples(problem)
     if all(path.is_file() for path in (problem.suite, problem.solution, problem.starter)):
-        with _graders(grade, jobs) as run:
-            proof = _Proof(problem, run, on_event)
+        with _graders(grade, jobs if profile == "smoke" else 1) as run:
+            proof = _Proof(problem, run, on_event, profile)
             solution = proof.solution()
             checks += solution
             if all(check.ok for check in solution):
@@ -238,6 +240,7 @@ class _Task:
     source: str
     filename: str
     fail_fast: bool = False
+    profile: str = "smoke"
 
 
 _Run = Callable[[Sequence[_Task]], Iterator[Verdict]]
@@ -288,6 +291,7 @@ _zygotes: dict[tuple[str, ...], Zygote] = {}
 def _grade(task: _Task) -> Verdict:
     """One grading, in a worker. These are the author's own files: forked from a zygote where that is possible, which
     saves each of a hundred Torch answers its second of imports."""
+    from grader import profiles
     from grader.attempt import launch
     from grader.judge import grade
 
@@ -297,14 +301,15 @@ def _grade(task: _Task) -> Verdict:
         zygote = _zygotes.get(key)
         if zygote is None:
             zygote = _zygotes[key] = launch.Zygote(task.problem)
-    return grade(task.problem, task.source, filename=task.filename, fail_fast=task.fail_fast, zygote=zygote)
+    plan = profiles.plan(task.problem, task.profile) if task.problem.kind == "training" else None
+    return grade(task.problem, task.source, filename=task.filename, fail_fast=task.fail_fast, zygote=zygote, plan=plan)
 
 
 class _Proof:
     """The checks of one problem that need verdicts."""
 
-    def __init__(self, problem: Problem, run: _Run, on_event: Callable[[Progress], None]) -> None:
-        self.problem, self._run, self._on_event = problem, run, on_event
+    def __init__(self, problem: Problem, run: _Run, on_event: Callable[[Progress], None], profile: str) -> None:
+        self.problem, self._run, self._on_event, self._profile = problem, run, on_event, profile
         self.tests: tuple[str, ...] = ()
 
     def grade(self, stage: str, tasks: Sequence[_Task]) -> list[Verdict]:
@@ -317,7 +322,7 @@ class _Proof:
 
     def task(self, path: Path) -> _Task:
         try:
-            return _Task(self.problem, path.read_text(encoding="utf-8"), path.name)
+            return _Task(self.problem, path.read_text(encoding="utf-8"), path.name, profile=self._profile)
         except UnicodeDecodeError:
             raise PrepError(f"{path} is not UTF-8 text.", f"Save it as UTF-8, then:  prep verify {self.problem.slug}"
                             ) from None
@@ -340,7 +345,8 @@ class _Proof:
     def answers(self) -> list[Check]:
         """The starter, accepted/ and rejected/ get the verdicts that they should."""
         accepted = sorted((self.problem.solution_folder / "accepted").glob("*.py"))
-        rejected = sorted((self.problem.solution_folder / "rejected").glob("*.py"))
+        everything = sorted((self.problem.solution_folder / "rejected").glob("*.py"))
+        rejected = everything if self._profile == "smoke" else []
         starter = self.task(self.problem.starter)
         touched = replace(starter, source=starter.source + "\npass\n")  # unchanged, the judge does not even run it
         answers = [self.task(path) for path in (*accepted, *rejected)]
@@ -350,7 +356,7 @@ class _Proof:
         checks += [self.rejected(path, verdict) for path, verdict in zip(rejected, verdicts[len(accepted):])]
         checks.append(_enough("accepted", accepted, MIN_ACCEPTED, self.problem,
                               "a right answer in another style: loops, another algorithm, other names inside"))
-        checks.append(_enough("rejected", rejected, MIN_REJECTED, self.problem,
+        checks.append(_enough("rejected", everything, MIN_REJECTED, self.problem,
                               "a plausible wrong answer named after its mistake, opening with "
                               "`# expect: wrong-answer TEST` and a comment that says what is wrong"))
         return checks

@@ -159,14 +159,16 @@ class Lab:
         self._run: Run | None = None
         self._last: Log | None = None
         self._entry, self._more = "train", dict[str, Any]()
+        self._labels: torch.Tensor | None = None
         self._before: Callable[[], tuple[Any, ...]] = tuple
         self.runs: list[TrainingRun] = []
         self.comparison: dict[str, float] | None = None
 
-    def configure(self, entry: str, before: Callable[[], tuple[Any, ...]] = tuple, **more: Any) -> None:
+    def configure(self, entry: str, before: Callable[[], tuple[Any, ...]] = tuple, labels: torch.Tensor | None = None,
+                  **more: Any) -> None:
         """For answers whose entry point is not train(x, y, ...): its name, what it takes before x and y (made anew for
-        each run), and further keyword arguments."""
-        self._entry, self._before, self._more = entry, before, more
+        each run), and further keyword arguments. labels: (N,) int64, in place of the training labels."""
+        self._entry, self._before, self._more, self._labels = entry, before, more, labels
 
     # -- the data
 
@@ -185,7 +187,8 @@ class Lab:
         return self._tensors[name][part]
 
     x = property(lambda self: self._tensor("train", 0), doc="(N, C, H, W) uint8: what the answer trains on")
-    y = property(lambda self: self._tensor("train", 1), doc="(N,) int64")
+    y = property(lambda self: self._tensor("train", 1) if self._labels is None else self._labels,
+                 doc="(N,) int64: what it is told they show; see `configure` for other labels than the true ones")
     x_val = property(lambda self: self._tensor("validation", 0), doc="(V, C, H, W) uint8: given to the answer too")
     y_val = property(lambda self: self._tensor("validation", 1), doc="(V,) int64")
     x_test = property(lambda self: self._tensor("held_out", 0), doc="(T, C, H, W) uint8: sent for prediction only")

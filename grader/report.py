@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from grader.datasets import Dataset, FileStatus, Transfer
     from grader.doctor import Finding
     from grader.history import Summary
-    from grader.problem import Problem
+    from grader.problem import Problem, Profile
     from grader.site.build import Report as Built
     from grader.workspace import Started
 
@@ -834,14 +834,27 @@ def problem_page(problem: Problem, prompt: str, *, started: bool) -> Page:
                "files, network, processes and introspection.", indent=2)
     if forbidden := (*rules.forbid, *rules.forbid_ops):
         page.prose(f"Not allowed: {', '.join(forbidden)}." + (f" {rules.why}" if rules.why else ""), indent=2)
-    page.prose(f"Each call may take {limits.call_s:g} s, all of them {limits.total_s:g} s, and "
-               f"{limits.memory_mb} MB beyond what the imports take.", indent=2)
+    if not problem.profiles:
+        page.prose(f"Each call may take {limits.call_s:g} s, all of them {limits.total_s:g} s, and "
+                   f"{limits.memory_mb} MB beyond what the imports take.", indent=2)
+    else:
+        page.gap()
+        page.line(("Profiles", "title"), "  (--profile; prep takes the one for this machine unless told)")
+        page.table([[(name, "command"), profile_line(profile)] for name, profile in problem.profiles.items()], indent=2)
     slug = problem.slug
     if started:
         page.next((f"prep grade {slug}", "judge your answer"), (f"prep hint {slug}", "if you are stuck"))
     else:
         page.next((f"prep start {slug}", "copy the starter and the examples here"))
     return page
+
+
+def profile_line(profile: Profile) -> str:
+    """One profile in a sentence: what is trained on, for how long, and the bar."""
+    unmeasured = "" if profile.measured else ", not measured on such a machine"
+    without = f"; without those files: {data_set(profile.surrogate.dataset)}" if profile.surrogate else ""
+    return (f"{profile.train:,} images of {data_set(profile.dataset)} in {profile.budget_s:g} s; "
+            f"{profile.threshold:.1%} of {profile.test:,} held-out ones right{unmeasured}{without}")
 
 
 def started_page(problem: Problem, started: Started) -> Page:

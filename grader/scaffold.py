@@ -386,29 +386,65 @@ class NAME(nn.Module):
 }
 
 _TRAIN_SIGNATURE = "NAME(x, y, *, x_val, y_val, device, seed, time_budget_s, log)"
+_PROFILES = '''
+# REPLACE: the profiles, with thresholds that you measured (three seeds, mean minus four standard deviations), and how.
+[profiles.smoke]
+dataset = "synth-digits"
+train = 500
+validation = 100
+test = 300
+budget_s = 10
+threshold = 0.3
+why = "chance is 10 %"
+
+[profiles.cpu]
+dataset = "mnist"
+train = 5000
+validation = 1000
+test = 10000
+budget_s = 60
+threshold = 0.8
+why = "chance is 10 %"
+
+[profiles.cpu.surrogate]
+dataset = "synth-digits"
+test = 2000
+threshold = 0.4
+'''
+_NET = '''
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(196, 64), nn.ReLU(), nn.Linear(64, 10))
+
+    def forward(self, x):                            # (N, 1, 28, 28) uint8
+        return self.layers(x.float() / 128 - 0.5)    # (N, 10)
+'''
 _CLASSIFIER: dict[str, str] = {
     "problems/problem.toml": _TOML.format(
-        title="Two clouds", kind="training", topic="classification", entry=_TRAIN_SIGNATURE, library="torch",
-        hints=("What is the simplest model that can separate two round clouds of points?",
-               "A linear layer gives two logits; cross-entropy compares them with the labels.",
+        title="Digits", kind="training", topic="classification", entry=_TRAIN_SIGNATURE, library="torch",
+        hints=("What does a pixel's value have to become before a layer multiplies it?",
+               "A small net gives ten logits; cross-entropy compares them with the labels.",
                "Seed, model, optimiser; a loop of loss, zero_grad, backward, step, and a call of log; the model."),
-        follow_up="Why does the model return logits, and not probabilities?"),
+        follow_up="Why does the model return logits, and not probabilities?") + _PROFILES,
     "problems/prompt.md": f'''\
 <!-- REPLACE: what an interviewer would say: the data, shapes, the bar, the budget, rules. -->
-# Two clouds
+# Digits
 
-Write `{_TRAIN_SIGNATURE}`: train a classifier on points of the plane, and return it.
+Write `{_TRAIN_SIGNATURE}`: train a classifier of digits, and return it.
 
-* `x`: float32 tensor (N, 2); `y`: int64 labels (N,), 0 or 1. `x_val` and `y_val` are a validation split.
-* Call `log(step=..., total=..., loss=...)` once a step or less often.
-* Returns a module that takes (M, 2) points to (M, 2) logits. It must be right on 95 % of points it has not seen.
+* `x`: uint8 tensor (N, 1, 28, 28), raw pixels; `y`: int64 labels (N,). `x_val` and `y_val` are a validation split.
+  All are on the CPU; the model is to be on `device`.
+* Call `log(step=..., total=..., loss=...)` once a step or less often. It shows your progress, and raises
+  `TimeoutError` once `time_budget_s` seconds are over.
+* Returns a module in eval mode that takes raw uint8 images (M, 1, 28, 28) to logits (M, 10).
 ''',
     "problems/starter.py": f'''\
 # REPLACE: your signature and docstring.
 def {_TRAIN_SIGNATURE}:
-    """Train a classifier of points in the plane.
+    """Train a classifier of digits.
 
-    x: (N, 2) float32   y: (N,) int64   ->   a module that takes (M, 2) points to (M, 2) logits
+    x: (N, 1, 28, 28) uint8   y: (N,) int64   ->   a module in eval mode, (M, 1, 28, 28) uint8 -> (M, 10) logits
     """
     raise NotImplementedError
 ''',
@@ -420,52 +456,47 @@ from attempt import NAME
 
 
 def test_returns_logits():
-    x, y = torch.tensor([[-2.0, -2.0], [2.0, 2.0]]), torch.tensor([0, 1])
+    x, y = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8), torch.arange(20) % 10
     model = NAME(x, y, x_val=x, y_val=y, device="cpu", seed=0, time_budget_s=5.0, log=lambda **values: None)
-    assert model(x).shape == (2, 2)
+    assert model(x).shape == (20, 10)
 ''',
     "problems/test_hidden.py": '''\
-# REPLACE: your hidden tests: behaviour first (shape, logging, the seed), held-out accuracy last.
+# REPLACE: your hidden tests: behaviour first, accuracy after it, further training runs last (grader/training.py).
 import pytest
-import torch
 
-from grader import check
-
-
-def clouds(n, seed):
-    """Round clouds about (-1.5, -1.5) and (1.5, 1.5): (n, 2) points, (n,) labels. No rule gets more than 98.3 %."""
-    generator = torch.Generator().manual_seed(seed)
-    y = torch.arange(n) % 2
-    return torch.randn(n, 2, generator=generator) + (3.0 * y - 1.5)[:, None], y
+from grader import training
 
 
-def fit(attempt, log=lambda **values: None):
-    (x, y), (x_val, y_val) = clouds(400, 0), clouds(100, 1)
-    return attempt.NAME(x, y, x_val=x_val, y_val=y_val, device="cpu", seed=0, time_budget_s=5.0, log=log)
+@pytest.fixture(autouse=True)
+def _entry(lab):
+    lab.configure("NAME")
 
 
 @pytest.mark.visible
-def test_returns_logits(attempt):
-    """One logit per class, for any number of points."""
-    check.shape(fit(attempt)(torch.zeros(3, 2)), (3, 2))
+def test_logits(lab):
+    """Cross-entropy takes logits: finite scores of any sign, not probabilities."""
+    training.check_logits(lab.run)
 
 
-def test_logs_while_it_trains(attempt):
-    """A curve is how you notice that training went wrong before it is over."""
-    steps = []
-    fit(attempt, log=lambda **values: steps.append(values))
-    check.true(len(steps) > 0, "log was never called")
+def test_same_twice(lab):
+    """A model that is served gives the same answer to the same question."""
+    training.check_same_twice(lab.run)
 
 
 @pytest.mark.points(3)
-def test_held_out_accuracy(attempt):
-    """Only points that training has not seen tell what was learned."""
-    x, y = clouds(1000, 2)
-    logits = fit(attempt)(x)
-    check.shape(logits, (1000, 2))
-    check.finite(logits)
-    accuracy = float((logits.argmax(dim=1) == y).double().mean())
-    check.true(accuracy >= 0.95, f"right on {accuracy:.1%} of 1000 points not seen; 95 % is asked for")
+def test_accuracy(lab):
+    """Only images that training has not seen tell what was learned."""
+    training.check_accuracy(lab)
+
+
+def test_shuffled_labels(lab):
+    """What the model knows has to come from the labels it was given."""
+    training.check_shuffled_labels(lab)
+
+
+def test_reproducible(lab):
+    """A result that cannot be repeated cannot be debugged."""
+    training.check_reproducible(lab)
 ''',
     "solutions/solution.py": f'''\
 # REPLACE: what the best engineer would write in an interview.
@@ -473,24 +504,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+{_NET}
 
 def {_TRAIN_SIGNATURE}:
     torch.manual_seed(seed)
-    model = nn.Linear(2, 2).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    x, y = x.to(device), y.to(device)
-    for step in range(50):
-        loss = F.cross_entropy(model(x), y)
+    model = Net().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(100):
+        rows = torch.randint(len(x), (100,))
+        loss = F.cross_entropy(model(x[rows].to(device)), y[rows].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        log(step=step + 1, total=50, loss=loss.item())
-    return model
+        log(step=step + 1, total=100, loss=loss.item())
+    return model.eval()
 ''',
     "solutions/notes.md": _NOTES.format(
-        title="Two clouds",
-        approach="The clouds have the same covariance, so the best boundary is a line: logistic regression on the full "
-                 "batch.\n\n"
+        title="Digits",
+        approach="Halve the resolution, scale the pixels, one hidden layer.\n\n"
                  "Pitfall: a softmax inside the model as well as in the loss flattens the gradient.",
         follow_up="Why does the model return logits, and not probabilities?",
         answer="Cross-entropy of logits is computed by log-sum-exp and does not overflow; the logarithm of a "
@@ -498,53 +529,60 @@ def {_TRAIN_SIGNATURE}:
     "solutions/accepted/sgd.py": f'''\
 # REPLACE: right answers in other styles, one a file.
 import torch
+from torch import nn
 
+{_NET}
 
 def {_TRAIN_SIGNATURE}:
     torch.manual_seed(seed)
-    model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    for epoch in range(5):
-        for batch in torch.randperm(len(x)).split(32):
-            loss = torch.nn.functional.cross_entropy(model(x[batch]), y[batch])
+    model = Net().to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for epoch in range(20):
+        for rows in torch.randperm(len(x)).split(50):
+            loss = torch.nn.functional.cross_entropy(model(x[rows].to(device)), y[rows].to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        log(step=epoch + 1, total=5, loss=loss.item())
-    return model
+        log(step=epoch + 1, total=20, loss=loss)
+    return model.eval()
 ''',
     "solutions/rejected/never_steps.py": f'''\
-# expect: wrong-answer test_held_out_accuracy
+# expect: below-threshold test_accuracy
 # Computes gradients, and never takes a step. REPLACE: wrong answers that a reviewer would notice, one mistake a file.
 import torch
+from torch import nn
 
+{_NET}
 
 def {_TRAIN_SIGNATURE}:
     torch.manual_seed(seed)
-    model = torch.nn.Linear(2, 2)
-    for step in range(50):
-        loss = torch.nn.functional.cross_entropy(model(x), y)
+    model = Net().to(device)
+    for step in range(10):
+        loss = torch.nn.functional.cross_entropy(model(x[:100].to(device)), y[:100].to(device))
         loss.backward()
-        log(step=step + 1, total=50, loss=loss.item())
-    return model
+        log(step=step + 1, total=10, loss=loss)
+    return model.eval()
 ''',
-    "solutions/rejected/one_logit.py": f'''\
-# expect: wrong-answer test_returns_logits
-# One logit for two classes. REPLACE: as in the other files here.
+    "solutions/rejected/probabilities.py": f'''\
+# expect: wrong-answer test_logits
+# Softmax in the model, and again in the loss. REPLACE: as in the other files here.
 import torch
+from torch import nn
 
+{_NET.replace("nn.Linear(64, 10))", "nn.Linear(64, 10), nn.Softmax(1))")}
 
 def {_TRAIN_SIGNATURE}:
     torch.manual_seed(seed)
-    model = torch.nn.Linear(2, 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    for step in range(50):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x)[:, 0], y.float())
+    model = Net().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(100):
+        rows = torch.randint(len(x), (100,))
+        loss = torch.nn.functional.cross_entropy(model(x[rows].to(device)), y[rows].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        log(step=step + 1, total=50, loss=loss.item())
-    return model
+        log(step=step + 1, total=100, loss=loss)
+    return model.eval()
 ''',
 }
 

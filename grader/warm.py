@@ -14,6 +14,7 @@ from grader import judge
 from grader.attempt import launch
 from grader.judge import OnCase
 from grader.problem import Problem
+from grader.profiles import Plan
 from grader.suite import JudgeFault, LoadedSuite, SuitePlugin
 from grader.verdict import Status, Verdict
 
@@ -32,20 +33,21 @@ class WarmJudge:
         self._suites: dict[str, tuple[Stamp, LoadedSuite]] = {}
 
     def grade(self, problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
-              fail_fast: bool = False, speed: bool = True) -> Verdict:
+              fail_fast: bool = False, speed: bool = True, plan: Plan | None = None) -> Verdict:
         """As `judge.grade`. A zygote that died is replaced, and what it was asked for is asked again, once."""
         judge.use_one_thread()
         with contextlib.suppress(JudgeFault):  # the judge meets it again, and says so in a verdict
             loaded = self._suite(problem)
-            return self._grade(problem, source, filename, on_case, fail_fast, speed, loaded)
-        return self._grade(problem, source, filename, on_case, fail_fast, speed, None)
+            return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, loaded)
+        return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, None)
 
     def _grade(self, problem: Problem, source: str, filename: str, on_case: OnCase | None, fail_fast: bool,
-               speed: bool, loaded: LoadedSuite | None) -> Verdict:
+               speed: bool, plan: Plan | None, loaded: LoadedSuite | None) -> Verdict:
         for last in (False, True):
             zygote = self._zygote(problem)
             verdict = judge.grade(problem, source, filename=filename, on_case=on_case, fail_fast=fail_fast,
-                                  isolation=self.isolation, zygote=zygote, suite=loaded, speed=speed)
+                                  isolation=self.isolation, zygote=zygote, suite=loaded, speed=speed,
+                                  plan=plan)
             if last or zygote is None or zygote.alive or verdict.status is Status.ACCEPTED:
                 break
         return verdict

@@ -169,7 +169,7 @@ def test_profiles_are_read_and_a_surrogate_says_only_what_differs(tmp_path: Path
     ("seeds = [0, 1]", 'seeds = ["a"]', "a list, each a whole number"),
     ('why = "measured"\n[profiles.cpu.settings]', "[profiles.cpu.settings]", "profiles.cpu.why"),
     ("gain_points = 3", "gain_points = [3]", "a number or a string"),
-    ('dataset = "synth-digits"\nthreshold = 0.9', 'dataset = "cifar10"\nthreshold = 0.9', "synth-digits or synth-shapes"),
+    ('"synth-digits"\nthreshold = 0.9', '"cifar10"\nthreshold = 0.9', "synth-digits or synth-shapes"),
     ('[profiles.cpu.surrogate]\ndataset = "synth-digits"\nthreshold = 0.9\n[profiles.cpu.surrogate.settings]\n'
      "gain_points = 5\n", "", "a [surrogate] table where the data set is real"),
     ("budget_s = 60", "budget_s = 60\nepochs = 3", "one of the keys"),

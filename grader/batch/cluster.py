@@ -133,7 +133,7 @@ def grade_remotely(bundle: Bundle, terms: Terms, source: str) -> Verdict:
     problem = _unpack(bundle)
     judge = _judge(terms)
     # Ray retries a task whose process died; a hung one has to be made into that
-    alarm = threading.Timer(deadline_s(problem), os._exit, [1])
+    alarm = threading.Timer(deadline_s(problem, terms), os._exit, [1])
     alarm.daemon = True
     alarm.start()
     try:

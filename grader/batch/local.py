@@ -63,7 +63,7 @@ class LocalPool:
                 task, following = following, next(fresh, None)
             else:
                 return
-            worker.give(task, self._limit_s or deadline_s(task.problem))
+            worker.give(task, self._limit_s or deadline_s(task.problem, self.terms))
 
         while True:
             for worker in self._workers:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from grader import profiles
 from grader.attempt import launch
 from grader.batch import work
 from grader.batch.store import Entry, Store
@@ -38,6 +39,14 @@ class Options:
     speed: bool = False
     trust_submissions: bool = False
     timeout_s: float | None = None
+    profile: str | None = None
+    """of training problems; smoke unless told. The others have one worker unless told, which has all cores."""
+
+    def terms(self, isolation: str) -> Terms:
+        """What all gradings have in common."""
+        if self.profile in (None, "smoke"):
+            return Terms(isolation, self.speed)
+        return Terms(isolation, self.speed, self.profile or "smoke", max(1, profiles.cores() // (self.workers or 1)))
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ def grade(assignments: Sequence[Assignment], folder: Path, options: Options = Op
     Ctrl-C. No process is left in any case.
     """
     began = time.monotonic()
-    terms = Terms(required_isolation(options.trust_submissions), options.speed)
+    terms = options.terms(required_isolation(options.trust_submissions))
     assignments = [dataclasses.replace(a, problem=_hurried(a.problem, options.timeout_s)) for a in assignments]
     problems = {a.problem.slug: a.problem for a in assignments}
     with Store(folder) as store:
@@ -160,7 +169,8 @@ def _executor(options: Options, terms: Terms, tasks: int) -> Executor:
         raise PrepError(f"No executor '{options.executor}'.", f"There are: {', '.join(EXECUTORS)}.  prep batch --help")
     from grader.batch.local import LocalPool, cores
 
-    return LocalPool(terms, min(options.workers or cores(), tasks))
+    workers = options.workers or (cores() if terms.profile == "smoke" else 1)
+    return LocalPool(terms, min(workers, tasks))
 
 
 class _Reporter:

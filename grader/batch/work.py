@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from grader import __version__
+from grader import __version__, profiles
 from grader.judge import judge_error
 from grader.problem import Problem
 from grader.verdict import Verdict
 
 if TYPE_CHECKING:
+    from grader.profiles import Plan
     from grader.warm import WarmJudge
 
 GRACE_S = 60.0
 """a grading that takes this much longer than all limits of its problem together hangs"""
-JUDGING = ("attempt/*.py", "check.py", "counterexample.py", "judge.py", "problem.py", "properties.py", "suite.py",
-           "verdict.py", "warm.py")
+JUDGING = ("attempt/*.py", "check.py", "counterexample.py", "datasets.py", "judge.py", "lab.py", "problem.py",
+           "profiles.py", "properties.py", "suite.py", "surrogates.py", "training.py", "verdict.py", "warm.py")
 """the code that a verdict depends on; reports and the command line are not among it"""
 
 SAVED = re.compile(r"^saved = np\.load\(.*\)$", re.MULTILINE)
@@ -38,6 +39,16 @@ class Terms:
     """bubblewrap or process"""
     speed: bool = False
     """also time the accepted answers: on busy cores, that is noise"""
+    profile: str = "smoke"
+    """of training problems"""
+    threads: int = 1
+    """of training problems"""
+
+    def plan(self, problem: Problem) -> Plan | None:
+        """How a training problem is graded; None for the others. Raises PrepError for a profile it does not have."""
+        if problem.kind != "training":
+            return None
+        return dataclasses.replace(profiles.plan(problem, self.profile), threads=self.threads)
 
 
 @dataclass(frozen=True)
@@ -60,16 +71,17 @@ class Executor(Protocol):
 
 def grade(judge: WarmJudge, problem: Problem, source: str, terms: Terms) -> Verdict:
     """One verdict, the same wherever and whenever it is reached but for its times: it names no file of this machine."""
-    verdict = judge.grade(problem, source, speed=terms.speed)
+    verdict = judge.grade(problem, source, speed=terms.speed, plan=terms.plan(problem))
     told = f"saved = ...  # inputs too large to print; to have them:  prep grade {problem.slug} FILE"
     return dataclasses.replace(verdict, cases=tuple(
         dataclasses.replace(case, counterexample=SAVED.sub(told, case.counterexample)) if case.counterexample else case
         for case in verdict.cases))
 
 
-def deadline_s(problem: Problem) -> float:
+def deadline_s(problem: Problem, terms: Terms) -> float:
     """How long one grading may take before it is taken for hung."""
-    limits = problem.limits
+    plan = terms.plan(problem)
+    limits = profiles.equip(problem, plan).limits if plan else problem.limits
     return limits.start_s + limits.load_s + limits.total_s + GRACE_S
 
 
@@ -88,6 +100,8 @@ class Conditions:
     def of(cls, problem: Problem, terms: Terms) -> Conditions:
         parts = [problem.slug, _hash(problem_files(problem)), judge_version(), repr(problem.limits), terms.isolation,
                  terms.speed]
+        if plan := terms.plan(problem):
+            parts += [plan.profile.name, plan.profile.dataset, plan.device]
         return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest())
 
     def key(self, source: str) -> str:
