@@ -1,11 +1,24 @@
-"""Hypothesis, set up for hidden suites: import it from here. Adds nothing of its own but the settings.
+"""Hypothesis, set up for hidden suites: import it from here. Judges nothing.
 
-Every run draws the same examples, stores nothing, times nothing, and reports one failure, shrunk. Importing this costs
-about 100 ms, so a suite that needs no property should not.
+Every run draws the same examples, stores nothing, times nothing, and reports one failure, shrunk. Since the examples
+are the same, a judge that stays warm draws them once: later runs go through those at a fraction of the cost, and
+Hypothesis is asked again only to shrink a failure. Importing this costs about 100 ms, so a suite that needs no property
+should not.
 """
 
-from hypothesis import HealthCheck, Phase, assume, example, given, settings
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, currently_in_test_context, example, settings
+from hypothesis import assume as hypothesis_assume
+from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 
 EXAMPLES = 25
 """examples per property: enough to find every planted fault, few enough for a verdict within a second"""
@@ -17,3 +30,75 @@ settings.register_profile(
 settings.load_profile("prep")
 
 __all__ = ["assume", "example", "given", "settings", "st"]
+
+shrinking = True
+"""whether a failure is shrunk: the suite's plugin says no once an earlier test has failed, the one shown in full"""
+
+
+def assume(condition: bool) -> None:
+    """As Hypothesis's own: these values are of no use to the test."""
+    if currently_in_test_context():
+        hypothesis_assume(condition)
+    elif not condition:
+        raise UnsatisfiedAssumption
+
+
+def given(**strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As Hypothesis's own `given`, with strategies by keyword. An @example stands below it."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        property_ = _Property(test, strategies)
+
+        @functools.wraps(property_.checked)
+        def run(*args: Any, **fixtures: Any) -> None:
+            property_(*args, **fixtures)
+
+        return run
+
+    return decorate
+
+
+class _Property:
+    """A test over drawn values, and the values that it was run with when it last passed."""
+
+    def __init__(self, test: Callable[..., None], strategies: dict[str, Any]) -> None:
+        self._test, self._names = test, tuple(strategies)
+        self._examples: list[dict[str, Any]] | None = None
+        self._drawn: list[dict[str, Any]] = []
+
+        @functools.wraps(test)
+        def recorded(*args: Any, **values: Any) -> None:
+            self._drawn.append({name: copy.deepcopy(values[name]) for name in self._names})
+            test(*args, **values)
+
+        self.checked = hypothesis_given(**strategies)(recorded)
+        self._quick = settings(phases=(Phase.explicit, Phase.generate))(hypothesis_given(**strategies)(recorded))
+
+    def __call__(self, *args: Any, **fixtures: Any) -> None:
+        states = {name: value.bit_generator.state for name, value in fixtures.items()
+                  if isinstance(value, np.random.Generator)}
+        failure: Exception | None = None
+        if self._examples is not None:
+            try:
+                self._again(self._examples, args, fixtures)
+                return
+            except Exception as error:
+                failure = error
+                if not shrinking:
+                    raise
+            for name, state in states.items():
+                fixtures[name].bit_generator.state = state
+            if restart := getattr(fixtures.get("attempt"), "begin_case_again", None):
+                restart()
+        self._drawn = []
+        (self.checked if shrinking else self._quick)(*args, **fixtures)
+        if failure is not None:  # failed, and now it does not
+            raise failure
+        self._examples = self._drawn
+
+    def _again(self, examples: list[dict[str, Any]], args: tuple[Any, ...], fixtures: dict[str, Any]) -> None:
+        for values in examples:
+            try:
+                self._test(*args, **fixtures, **copy.deepcopy(values))
+            except UnsatisfiedAssumption:
+                continue

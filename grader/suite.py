@@ -174,6 +174,9 @@ class SuitePlugin:
         begin = time.perf_counter()
         error: BaseException | None = None
         try:
+            properties: Any = sys.modules.get("grader.properties")
+            if properties is not None:
+                properties.shrinking = not self._failed
             self._attempt.begin_case(_seed(item))
             return (yield)
         except KeyboardInterrupt:
@@ -184,6 +187,10 @@ class SuitePlugin:
         finally:
             if not isinstance(error, KeyboardInterrupt):
                 self._finish(item, error, time.perf_counter() - begin)
+
+    @property
+    def _failed(self) -> bool:
+        return any(case.status not in (PASSED, NOT_RUN) for case in self.cases.values())
 
     def _finish(self, item: pytest.Item, error: BaseException | None, duration_s: float) -> None:
         try:

@@ -242,16 +242,16 @@ def test_speed_tiers(make_problem: Callable[..., Problem]) -> None:
     suite = """
         import numpy as np
         from grader import check
-        def speed_inputs(rng, size): return (rng.normal(size=20000 * size),), {}
+        def speed_inputs(rng, size): return (rng.normal(size=100_000 * size),), {}
         def test_sum(attempt, reference):
             check.agrees(attempt.f, reference.f, np.arange(3.0))
     """
-    problem = make_problem(entry=["f(x)"], suite=suite, solution="def f(x): return x.cumsum()",
+    problem = make_problem(entry=["f(x)"], suite=suite, solution="import numpy as np\ndef f(x): return np.sort(x)",
                            extra='[speed]\nfunction = "f"\nfast = 30.0\nvectorised = 31.0\n')
-    fast = judge(problem, "import numpy as np\ndef f(x): return np.cumsum(x)")
+    fast = judge(problem, "import numpy as np\ndef f(x): return np.sort(x)")
     slow = judge(problem, "import numpy as np\nimport time\n"
-                          "def f(x):\n    time.sleep(0.02 * (len(x) > 3))\n    return np.cumsum(x)")
-    late = judge(problem, "import numpy as np\ndef f(x): return np.cumsum(x) if len(x) < 100 else x")
+                          "def f(x):\n    time.sleep(0.5 * (len(x) > 3))\n    return np.sort(x)")
+    late = judge(problem, "import numpy as np\ndef f(x): return np.sort(x) if len(x) < 100 else x")
     assert fast.accepted and fast.speed and fast.speed.tier == "fast"
     assert slow.accepted and slow.speed and slow.speed.tier == "correct"
     assert late.status is Status.WRONG_ANSWER and late.first_failure and late.first_failure.name == "speed_inputs[1]"

@@ -36,6 +36,7 @@ class Attempt:
         self._connection = Connection(process, problem)
         self.log = self._connection.log
         self._names: dict[str, bool] = {}
+        self._seed = 0
 
     @property
     def isolation(self) -> str:
@@ -112,7 +113,12 @@ class Attempt:
 
     def begin_case(self, seed: int) -> None:
         """A new test: its random state, its calls and its output start afresh."""
+        self._seed = seed
         self._connection.begin_case(seed)
+
+    def begin_case_again(self) -> None:
+        """The same test from its beginning."""
+        self._connection.begin_case(self._seed)
 
     def end_case(self) -> str:
         """What the answer printed during the test."""
@@ -180,6 +186,8 @@ class Handle:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_prep") or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
+        if name in _MODULE_METHODS and "Module" in self._prep_bases:
+            return Method(self, name)  # known without asking: half of a suite's messages would ask just that
         value = self._prep_do("getattr", name)
         if isinstance(value, Handle) and value._prep_callable and value._prep_type in _METHODS:
             return Method(self, name)
@@ -257,6 +265,11 @@ class Method:
         return f"<method {self.__name__} of {self._handle!r}>"
 
 
+_MODULE_METHODS = frozenset("""
+    apply buffers children double eval float forward load_state_dict modules named_buffers named_children named_modules
+    named_parameters parameters requires_grad_ state_dict to train zero_grad
+""".split())
+"""of torch.nn.Module"""
 _METHODS = frozenset({"method", "builtin_function_or_method", "function", "method-wrapper", "partial"})
 
 
