@@ -211,7 +211,7 @@ class Slow:
     "crashes the interpreter": ({E}, HEAD + "import sys\n" + SIGNATURE + """
     sys.setrecursionlimit(1 << 30)
     nested = []
-    for _ in range(1 << 20): nested = [nested]
+    for _ in range(1 << 18): nested = [nested]
     return repr(nested)
 """),
     "returns something endless": ({W, T, E}, HEAD + SIGNATURE + """

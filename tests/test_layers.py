@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
     errors paths surrogates verdict problem bank datasets workspace mathml markup check counterexample properties
-    attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.worker attempt.launch attempt.proxy
+    attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.syscalls
+    attempt.worker attempt.launch attempt.proxy
     profiles lab training suite judge warm history schedule curves doctor mutants scaffold author
     site.topics site.words site.questions site.errata site.figures.svg site.figures.figure
     site.figures.measured site.figures.runs site.figures.blocks site.figures.curves site.figures.windows
@@ -58,7 +59,8 @@ def test_every_module_has_its_place() -> None:
 
 
 def test_the_worker_imports_only_what_both_sides_share() -> None:
-    for name, allowed in {"worker": {"attempt.rules", "attempt.wire", "attempt.gradients"}, "rules": set(),
+    shared = {"attempt.rules", "attempt.wire", "attempt.gradients", "attempt.syscalls"}
+    for name, allowed in {"worker": shared, "rules": set(), "syscalls": set(),
                           "wire": set(), "gradients": set()}.items():
         assert imports(ROOT / "grader" / "attempt" / f"{name}.py") <= allowed
 
@@ -66,7 +68,7 @@ def test_the_worker_imports_only_what_both_sides_share() -> None:
 @pytest.mark.parametrize("suite", sorted((ROOT / "problems").glob("*/test_hidden.py")),
                          ids=lambda path: path.parent.name)
 def test_suites_use_only_the_public_side(suite: Path) -> None:
-    assert imports(suite) <= {"check", "properties", "training", "surrogates", "backbones"}
+    assert imports(suite) <= {"check", "properties", "training", "lab", "surrogates", "backbones"}
 
 
 def test_help_imports_nothing_heavy() -> None:

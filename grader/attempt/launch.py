@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import select
@@ -43,6 +44,7 @@ worker.main(options)
 """
 _TORCH_COMPANIONS = ("nvidia", "triton", "cuda", "functorch", "torchgen", "sympy", "gmpy2", "yaml", "markupsafe",
                      "optree", "mpmath")
+_turns = itertools.count()
 TICK_S = 0.02
 """how often a call that takes longer is looked at"""
 SHOWN_BYTES = 64 << 10
@@ -90,7 +92,8 @@ class Process:
     def __init__(self, problem: Problem, isolation: str, *, threads: int = 1, zygote: Zygote | None = None,
                  device: str = "cpu", hide: tuple[str, ...] = ()) -> None:
         self.limits, self.isolation = problem.limits, isolation
-        self.folder = tempfile.mkdtemp(prefix="prep-")
+        _sweep()
+        self.folder = tempfile.mkdtemp(prefix=f"prep-{os.getpid()}-")
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -295,6 +298,15 @@ class Process:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@functools.cache
+def _sweep() -> None:
+    """Remove what attempts of judges that were killed have left, once in a judge's life."""
+    for folder in Path(tempfile.gettempdir()).glob("prep-[0-9]*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}") and sys.platform == "linux":
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def can_fork() -> bool:
     """Whether this system can run zygotes."""
     return sys.platform == "linux"
@@ -393,7 +405,7 @@ def _options(problem: Problem, threads: int, device: str = "cpu") -> dict[str, A
 
 
 def _python(options: dict[str, Any]) -> list[str]:
-    return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-X", "utf8", "-c", BOOT, json.dumps(options)]
+    return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-B", "-X", "utf8", "-c", BOOT, json.dumps(options)]
 
 
 def _signal_name(number: int) -> str:
@@ -448,8 +460,8 @@ def _environment(home: str, threads: int) -> dict[str, str]:
 
 
 def _own_uid() -> int:
-    """A user id that nobody else on this machine is likely to have."""
-    return 200_000 + os.getpid() % 100_000 * 8 + int.from_bytes(os.urandom(1), "little") % 8
+    """A user id that nobody else on this machine is likely to have: eight for each judge, in turns."""
+    return 200_000 + os.getpid() % 100_000 * 8 + next(_turns) % 8
 
 
 _GPU = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/dxg")
@@ -490,6 +502,7 @@ def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False, gpu: bool = 
             command += ["--symlink", os.readlink(name), name]
         elif os.path.isdir(name):
             command += ["--ro-bind", name, name]
+    command += ["--perms", "0755", "--dir", "/etc"]
     for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"):
         command += ["--ro-bind-try", name, name]
     command += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--tmpfs", "/tmp"]
@@ -505,15 +518,18 @@ def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False, gpu: bool = 
                 made.add(str(parent))
     for path in shown:
         command += ["--ro-bind", path, path]
-    for path in (*hidden_folders(), *hide):
-        if any(path.startswith(top + os.sep) for top in ("/usr", *shown)) and os.path.isdir(path):
-            command += ["--tmpfs", path]
+    covers = [path for path in (*hidden_folders(), *hide)
+              if any(path.startswith(top + os.sep) for top in ("/usr", *shown)) and os.path.isdir(path)]
+    for path in covers:
+        command += ["--tmpfs", path]
     command += ["--ro-bind", str(HERE), str(HERE), "--remount-ro", "/tmp"]
     if zygote:
         command += ["--perms", "0755", "--dir", INSIDE, "--perms", "0755", "--dir", "/dev/shm"]
     else:
         command += ["--perms", "1777", "--size", str(TMP_MB << 20), "--tmpfs", INSIDE,
                     "--perms", "0755", "--size", "1048576", "--tmpfs", "/dev/shm"]
+    for path in ("/dev", *covers):
+        command += ["--remount-ro", path]
     return [*command, "--chdir", INSIDE, "--remount-ro", "/", "--"]
 
 

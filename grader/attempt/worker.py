@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.attempt import rules, wire
+from grader.attempt import rules, syscalls, wire
 
 FILENAME = "attempt.py"
 MAX_TEXT = 4000
@@ -537,6 +537,7 @@ def serve(worker: Worker, options: dict[str, Any]) -> None:
     if options["uid"] or "seal" in options:
         _give_up_rights()
     _die_with_the_judge()
+    syscalls.refuse(gpu=options["device"] != "cpu")
     worker.send("ready", os.getpid())
     for name in [name for name in sys.modules if name.partition(".")[0] == "grader" or name == "__main__"]:
         del sys.modules[name]
