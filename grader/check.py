@@ -42,6 +42,17 @@ class BelowThreshold(CheckFailure):
     """A trained model that is not good enough, though nothing in it was found to be wrong."""
 
 
+def together(target: Any, *calls: tuple[Any, ...]) -> None:
+    """Call methods of an object of the answer's one after the other: together(block, ("double",), ("load_state_dict",
+    state), ("eval",)). Each is (name, *arguments). All go in one message, which is why."""
+    remote = getattr(type(target), "_prep_together", None)
+    if remote is not None:
+        remote(target, [(name, args, {}) for name, *rest in calls for args in [tuple(rest)]])
+        return
+    for name, *args in calls:
+        getattr(target, name)(*args)
+
+
 def is_tensor(value: object) -> bool:
     """Whether `value` is a Torch tensor, without importing Torch."""
     torch = sys.modules.get("torch")

@@ -12,7 +12,7 @@ import functools
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from grader.attempt import wire
@@ -177,6 +177,14 @@ class Handle:
             return connection.do("method", self, [method, *args], kwargs, origin=call)
         return connection.do("call", self, list(args), kwargs, origin=call)
 
+    def _prep_together(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
+        """Call methods one after the other, in one message (see check.together)."""
+        connection, origin = self._prep[0], self._prep_origin
+        if origin:
+            for name, args, kwargs in calls:
+                connection.log.add(Call(origin, args, kwargs, name))
+        connection.do("together", self, [[name, list(args), kwargs] for name, args, kwargs in calls])
+
     def _prep_observed(self, *args: Any, **kwargs: Any) -> Observed:
         """Call the object; its result, and the arguments as they were after the call (see check.unchanged)."""
         connection, origin = self._prep[0], self._prep_origin
@@ -259,6 +267,11 @@ class Method:
         self._handle, self.__name__ = handle, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__name__ in _LISTED and "Module" in self._handle._prep_bases:
+            found = self._handle._prep_do("listed", self.__name__, *args, **kwargs)
+            if type(found) is not list:
+                self._handle._prep[0].broken("a list was asked for")
+            return iter(found)
         return self._handle._prep_logged(self.__name__, args, kwargs)
 
     def __repr__(self) -> str:
@@ -270,6 +283,9 @@ _MODULE_METHODS = frozenset("""
     named_parameters parameters requires_grad_ state_dict to train zero_grad
 """.split())
 """of torch.nn.Module"""
+_LISTED = frozenset({"buffers", "children", "modules", "named_buffers", "named_children", "named_modules",
+                     "named_parameters", "parameters"})
+"""of these, those that iterate: all they yield comes in one message"""
 _METHODS = frozenset({"method", "builtin_function_or_method", "function", "method-wrapper", "partial"})
 
 

@@ -71,6 +71,9 @@ class Encoder:
             return self._ext(TUPLE, list(value))
         if isinstance(value, np.ndarray):
             return self._array(value)
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(value, torch.Tensor):
+            return self._torch_tensor(value)
         if isinstance(value, np.generic):
             return self._scalar(value)
         if isinstance(value, bool):
@@ -90,10 +93,7 @@ class Encoder:
             return str.__str__(value)
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
-        torch = sys.modules.get("torch")
         if torch is not None:
-            if isinstance(value, torch.Tensor):
-                return self._torch_tensor(value)
             if isinstance(value, torch.Size):
                 return self._ext(TUPLE, [int(n) for n in value])
             if isinstance(value, torch.dtype):
@@ -144,20 +144,29 @@ class Encoder:
         return self._ext(SCALAR, [value.dtype.str, value.tobytes()])
 
     def _torch_tensor(self, value: Any) -> msgpack.ExtType:
+        torch = sys.modules["torch"]
         name = str(value.dtype).removeprefix("torch.")
-        if name not in _TORCH_DTYPES or str(value.layout) != "torch.strided" or value.device.type == "meta":
+        if name not in _TORCH_DTYPES or value.layout is not torch.strided or value.device.type == "meta":
             return self._ext(REF, self._reference(value))
         extra = self._tensor(value) if self._tensor else None
-        torch = sys.modules["torch"]
-        with torch.no_grad(), torch._C._DisableTorchDispatch():
-            plain = value.detach().cpu().resolve_conj().resolve_neg()
-            layout = _layout(plain.is_contiguous(), plain.ndim > 1 and plain.permute(
-                *reversed(range(plain.ndim))).is_contiguous())
-            dense = plain.permute(*reversed(range(plain.ndim))).contiguous() if layout == 1 else plain.contiguous()
-            flat = dense.reshape(-1)
+        with torch._C._DisableTorchDispatch():
+            plain, layout = value.detach(), 0
+            if plain.device.type != "cpu" or plain.is_conj() or plain.is_neg() or not plain.is_contiguous():
+                plain, flat, layout = _flattened(torch, plain)
+            else:
+                flat = plain.reshape(-1)
             array = flat.view(torch.int16).numpy() if name == "bfloat16" else flat.numpy()
         index = self._buffer(array)
         return self._ext(TENSOR, [name, list(plain.shape), index, layout, extra])
+
+
+def _flattened(torch: Any, value: Any) -> tuple[Any, Any, int]:
+    """A tensor of any memory layout, on the CPU; its elements in one row; the layout."""
+    with torch.no_grad():
+        plain = value.cpu().resolve_conj().resolve_neg()
+        turned = plain.permute(*reversed(range(plain.ndim)))
+        layout = _layout(plain.is_contiguous(), plain.ndim > 1 and turned.is_contiguous())
+        return plain, (turned if layout == 1 else plain).contiguous().reshape(-1), layout
 
 
 def _layout(c_contiguous: bool, f_contiguous: bool) -> int:

@@ -195,6 +195,13 @@ class Worker:
             function = getattr(target, method)
             result = function(*args, **kwargs)
             return [result, list(args), kwargs] if observe else result
+        if name == "listed":
+            method, *args = args
+            return list(getattr(target, method)(*args, **kwargs))
+        if name == "together":
+            for method, arguments, keywords in args:
+                getattr(target, method)(*arguments, **keywords)
+            return None
         if name == "next":
             try:
                 return [True, next(target)]
