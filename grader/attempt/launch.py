@@ -45,6 +45,8 @@ worker.main(options)
 _TORCH_COMPANIONS = ("nvidia", "triton", "cuda", "functorch", "torchgen", "sympy", "gmpy2", "yaml", "markupsafe",
                      "optree", "mpmath")
 _turns = itertools.count()
+SWEPT_S = 3600.0
+"""how old a folder is that a judge no longer alive has left, before another one removes it"""
 TICK_S = 0.02
 """how often a call that takes longer is looked at"""
 SHOWN_BYTES = 64 << 10
@@ -303,8 +305,10 @@ def _sweep() -> None:
     """Remove what attempts of judges that were killed have left, once in a judge's life."""
     for folder in Path(tempfile.gettempdir()).glob("prep-[0-9]*-*"):
         pid = folder.name.split("-")[1]
-        if pid.isdigit() and not os.path.exists(f"/proc/{pid}") and sys.platform == "linux":
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            old = time.time() - folder.stat().st_mtime > SWEPT_S  # another container may share this folder
+            if old and pid.isdigit() and sys.platform == "linux" and not os.path.exists(f"/proc/{pid}"):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def can_fork() -> bool:
