@@ -1306,9 +1306,12 @@ def test_a_judge_removes_what_killed_ones_left(tmp_path: Path, monkeypatch: pyte
     with subprocess.Popen(["true"]) as ended:
         pass
     kept = [tmp_path / f"prep-{os.getpid()}-a", tmp_path / "prep-1-b", tmp_path / "prep-somebody-c"]
-    left = tmp_path / f"prep-{ended.pid}-d"
-    for folder in (*kept, left):
+    left, young = tmp_path / f"prep-{ended.pid}-d", tmp_path / f"prep-{ended.pid}-e"
+    for folder in (*kept, left, young):
         (folder / "within").mkdir(parents=True)
+    for folder in (*kept, left):
+        os.utime(folder, (0, 0))
+    kept.append(young)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     launch._sweep.__wrapped__()
     assert sorted(tmp_path.iterdir()) == sorted(kept)
