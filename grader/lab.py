@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -292,8 +293,7 @@ class Lab:
         Kept on disk under the hash of all that it depends on: the source of make's module, the data, the device, the
         version of Torch, and `content`.
         """
-        module = inspect.getmodule(make)
-        source = inspect.getsource(module) if module else inspect.getsource(make)
+        source = Path(inspect.getfile(make)).read_text(encoding="utf-8")  # a suite is in no table of modules
         parts = [name, source, repr(profiles.key(self.profile)), repr(sorted(self.profile.settings.items())),
                  self.device, torch.__version__, repr(sorted(content.items())), str(self.plan.threads)]
         digest = hashlib.sha256("\0".join(parts).encode())

@@ -27,6 +27,7 @@ from grader.attempt.launch import _tree
 from grader.errors import PrepError
 from grader.history import History, Summary, utc_now
 from grader.problem import Problem
+from grader.suite import load_module
 from grader.verdict import Status, Verdict
 
 from .conftest import alive
@@ -479,7 +480,7 @@ def test_the_environment_says_nothing(grade: Callable[..., Verdict], look: str) 
 
 # -- the judge's own runs
 
-def test_a_control_is_trained_once_and_kept_by_what_it_depends_on(toy: Callable[..., Problem]) -> None:
+def test_a_control_is_trained_once_and_kept_by_what_it_depends_on(toy: Callable[..., Problem], tmp_path: Path) -> None:
     plan, calls = profiles.plan(toy(), "smoke"), []
 
     def make() -> dict[str, float]:
@@ -492,6 +493,12 @@ def test_a_control_is_trained_once_and_kept_by_what_it_depends_on(toy: Callable[
     assert len(calls) == 1
     lab.Lab(plan, None).control("control", make, epochs=4)
     assert len(calls) == 2
+    suite = tmp_path / "suite.py"
+    for version in ("0.5", "0.25"):
+        suite.write_text(f"def make():\n    return helper()\ndef helper():\n    return {{'accuracy': {version}}}\n")
+        module = load_module(f"suite_{len(version)}", suite)
+        del sys.modules[module.__name__]  # as pytest's own importing leaves it
+        assert lab.Lab(plan, None).control("control", module.make) == {"accuracy": float(version)}
     [first, *_] = sorted((Path(os.environ["PREP_STATE_DIR"]) / "controls").iterdir())
     for path in first.parent.iterdir():
         path.write_text("{ half a file")
