@@ -71,6 +71,7 @@ class _Writer:
         self.names: dict[int, str] = {}
         self.imports: set[str] = set()
         self.modules: set[str] = set()
+        self.setup: list[str] = []
 
     def code(self, calls: list[Call]) -> str:
         lines: list[str] = []
@@ -88,7 +89,16 @@ class _Writer:
             head.append(f"saved = np.load({str(self.store)!r})")
             self.store.parent.mkdir(parents=True, exist_ok=True)
             np.savez(self.store, **self.saved)
-        return "\n".join([*head, *lines])
+        return "\n".join([*head, *self.setup, *lines])
+
+    def generator(self, value: np.random.Generator) -> str:
+        """A generator in the state that this one is in now: no expression makes one."""
+        self.modules.add("numpy")
+        name = "rng" if not self.setup else f"rng{len(self.setup) // 2 + 1}"
+        kind = type(value.bit_generator).__name__
+        self.setup += [f"{name} = np.random.Generator(np.random.{kind}())",
+                       f"{name}.bit_generator.state = {value.bit_generator.state!r}"]
+        return name
 
     def call(self, call: Call) -> str:
         parts = [self.value(arg) for arg in call.args]
@@ -117,8 +127,7 @@ class _Writer:
             self.modules.add("numpy")
             return f"np.{value.dtype.name}({value.item()!r})" if value.dtype.kind in "biufc" else repr(value)
         if isinstance(value, np.random.Generator):
-            self.modules.add("numpy")
-            return "np.random.default_rng(0)"
+            return self.generator(value)
         if isinstance(value, dict):
             return "{" + ", ".join(f"{key!r}: {self.value(item)}" for key, item in value.items()) + "}"
         if isinstance(value, list):
