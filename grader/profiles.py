@@ -74,14 +74,20 @@ def plan(problem: Problem, name: str | None = None, *, device: str | None = None
     if name is None:
         name = "gpu" if device != "cpu" and "gpu" in problem.profiles else "cpu"
     profile = problem.profiles[name]
-    if profile.surrogate:
-        from grader import datasets
-
-        if not datasets.available(file_set(profile.dataset), data_dir):
-            profile = profile.surrogate
+    if profile.surrogate and not _at_hand(profile, data_dir):
+        profile = profile.surrogate
     threads = 1 if name == "smoke" else cores()
     seeds = profile.seeds if seed is None else (seed,)
     return Plan(profile, device, seeds, threads, data_dir, _real_bar(problem, profile))
+
+
+def _at_hand(profile: Profile, data_dir: Path | None) -> bool:
+    """Whether the profile's images, and the weights that it begins with, are here or can be fetched."""
+    from grader import backbones, datasets
+
+    weights = profile.settings.get("weights")
+    return datasets.available(file_set(profile.dataset), data_dir) and (
+        weights is None or backbones.available(str(weights), data_dir))
 
 
 def _device(problem: Problem, asked: str | None, cuda: int, name: str | None) -> str:
