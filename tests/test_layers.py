@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
-    errors paths surrogates verdict problem bank datasets backbones workspace mathml markup check counterexample properties
+    errors paths surrogates verdict problem bank datasets backbones workspace
+    mathml markup check counterexample properties
     attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.syscalls
     attempt.worker attempt.launch attempt.proxy
     profiles lab training suite judge warm history schedule curves doctor mutants scaffold author
