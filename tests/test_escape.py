@@ -1073,7 +1073,8 @@ CALLS: dict[str, list[int]] = {
     **({"getpid of x32": [X32 + 39], "execve of x32": [X32 + 520, -1, -1, -1]} if COLUMN == 0 else {}),
 }
 MAKES_A_PROCESS = {"fork", "vfork"}
-ASKS_FOR_RIGHTS_FIRST = {"pivot_root", "move_mount", "fsopen", "fsmount", "bpf", "perf_event_open", "userfaultfd"}
+ASKS_FOR_RIGHTS_FIRST = {"syslog", "pivot_root", "move_mount", "fsopen", "fsmount", "bpf", "perf_event_open",
+                         "userfaultfd"}
 
 
 @pytest.fixture(scope="module")
