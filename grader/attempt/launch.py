@@ -191,10 +191,10 @@ class Process:
         if resident - self._baseline_mb > self.limits.memory_mb:
             self.stop(Status.MEMORY_LIMIT, f"{self.doing} took {resident - self._baseline_mb:,.0f} MB of memory; "
                                            f"the limit is {self.limits.memory_mb:,} MB")
+        if processes > self._own_processes:  # before the threads, of which each has one
+            self.stop(Status.RULE_VIOLATION, f"started {processes - self._own_processes} process(es) of its own")
         if threads > self.limits.processes + self._own_processes:
             self.stop(Status.RULE_VIOLATION, f"runs {threads} threads; {self.limits.processes} are allowed")
-        if processes > self._own_processes:
-            self.stop(Status.RULE_VIOLATION, f"started {processes - self._own_processes} process(es) of its own")
         self._weigh()
 
     def _weigh(self) -> None:
