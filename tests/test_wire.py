@@ -133,7 +133,7 @@ def test_frames(sent: bytes, error: type[Exception]) -> None:
         theirs.sendall(sent)
         theirs.shutdown(socket.SHUT_WR)
         with pytest.raises(error):
-            wire.receive(ours, lambda: None, 1 << 20)
+            wire.Reader(ours, 1 << 20).receive(lambda: None)
 
 
 def test_frames_round_trip_in_pieces() -> None:
@@ -150,9 +150,37 @@ def test_frames_round_trip_in_pieces() -> None:
     with ours, theirs:
         thread = threading.Thread(target=trickle)
         thread.start()
-        got, buffers = wire.receive(ours, lambda: None, 1 << 24)
+        got, buffers = wire.Reader(ours, 1 << 24).receive(lambda: None)
         thread.join()
     assert bytes(got) == body and np.array_equal(np.frombuffer(buffers[0], np.int64), array) and len(buffers[1]) == 0
+
+
+def test_frames_that_arrive_together_are_told_apart() -> None:
+    """One read may bring several frames, and the end of one with the beginning of the next."""
+    chance = random.Random(0)
+    wanted, data = [], b""
+    for i in range(200):
+        arrays = [bytes([i % 251, *chance.randbytes(chance.choice((0, 1, 30, 5_000, 70_000)))])
+                  for _ in range(chance.randrange(4))]
+        body = pack([i] * chance.choice((1, 10, 3_000)))[0]
+        wanted.append((body, arrays))
+        data += b"".join(bytes(part) for part in wire.frame(body, [memoryview(array) for array in arrays]))
+    ours, theirs = socket.socketpair()
+
+    def trickle() -> None:
+        begin = 0
+        while begin < len(data):
+            end = begin + chance.choice((1, 19, 400, 66_000, 200_000))
+            theirs.sendall(data[begin:end])
+            begin = end
+
+    with ours, theirs:
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        reader = wire.Reader(ours, 1 << 24)
+        got = [reader.receive(lambda: None) for _ in wanted]
+        thread.join()
+    assert [(bytes(body), [bytes(array) for array in arrays]) for body, arrays in got] == wanted
 
 
 WRITER = """

@@ -309,6 +309,7 @@ class Connection:
         self.stopped: AttemptStopped | None = None
         self.pending_failure: BaseException | None = None
         self.max_bytes = problem.limits.frame_mb << 20
+        self.reader = wire.Reader(process.sock, self.max_bytes)
         self.received = self.messages = 0
         self.allowed: tuple[float, str, str] | None = None
         self.place: str | None = None
@@ -429,7 +430,7 @@ class Connection:
 
     def receive(self) -> tuple[str, list[Any], list[Any]]:
         try:
-            body, buffers = wire.receive(self.process.sock, self.process.wait_to_read, self.max_bytes)
+            body, buffers = self.reader.receive(self.process.wait_to_read)
             message = wire.Decoder(buffers, self._resolve).decode(body)
             if type(message) is not list or not message or type(message[0]) is not str:
                 raise wire.WireError("not a message")

@@ -30,6 +30,8 @@ MAX_ODD_KEYS = 10_000
 """dict keys other than strings: their hashes can be chosen to collide, so there must not be many"""
 MAX_INT_BITS = 1 << 16
 MAX_DIMS = 32
+READ_AHEAD = 1 << 16
+"""bytes; holds the table of the lengths of MAX_BUFFERS arrays"""
 
 (TUPLE, BIGINT, COMPLEX, ARRAY, TENSOR, SCALAR, SLICE, DTYPE, ELLIPSIS, SET, RANGE, GENERATOR, DEVICE, REF) = range(14)
 _ARRAY_DTYPE = re.compile(r"[<>|=]?([?biufc]\d{1,2}|[SU]\d{1,6}|[mM]8(\[\w+\])?)")
@@ -299,18 +301,20 @@ class Decoder:
             raise WireError(f"a tensor of dtype {name!r}")
         dtype, dims = getattr(torch, name), _shape(shape)
         buffer = self._take(index, math.prod(dims) * dtype.itemsize)
-        value = torch.empty(0, dtype=dtype)
-        strides = list(np.cumprod([1, *dims[:0:-1]], dtype=object)[::-1]) if dims else []
-        if layout == 1:
-            strides = list(np.cumprod([1, *dims[:-1]], dtype=object))
+        # never a view of anything: an answer may change it in place, as it may the caller's own tensor
         if not len(buffer):
-            value.resize_(dims)
+            value = torch.empty(dims, dtype=dtype)
         elif layout == 2 and dims:
             wide = torch.empty((math.prod(dims), 2), dtype=dtype)
             wide[:, 0] = torch.frombuffer(buffer, dtype=dtype)
-            value.set_(wide.untyped_storage(), 0, dims, [2 * stride for stride in strides])
-        else:  # not a view of anything: an answer may change it in place, as it may the caller's own tensor
-            value.set_(torch.frombuffer(buffer, dtype=dtype).untyped_storage(), 0, dims, strides)
+            value = torch.empty(0, dtype=dtype)
+            value.set_(wide.untyped_storage(), 0, dims, [2 * math.prod(dims[i + 1:]) for i in range(len(dims))])
+        elif layout == 1:
+            value = torch.empty(0, dtype=dtype)
+            value.set_(torch.frombuffer(buffer, dtype=dtype).untyped_storage(), 0, dims,
+                       [math.prod(dims[:i]) for i in range(len(dims))])
+        else:
+            value = torch.frombuffer(buffer, dtype=dtype).resize_(dims)
         return self._tensor(value, extra) if self._tensor else value
 
 
@@ -391,38 +395,64 @@ def send(sock: socket.socket, parts: list[bytes | memoryview], wait_to_write: Ca
             pending[0] = pending[0][sent:]
 
 
-def receive(sock: socket.socket, wait_to_read: Callable[[], None], max_bytes: int) -> tuple[Buffer, list[Buffer]]:
-    """One frame: (body, buffers). Raises WireError for a malformed one, EOFError where the peer is gone."""
-    header = _exactly(sock, HEADER.size, wait_to_read)
-    magic, body_size, count, total = HEADER.unpack(header)
-    if magic != MAGIC:
-        raise WireError("not a frame")
-    if body_size > MAX_BODY:
-        raise WireError(f"a message of {body_size:,} bytes beside its arrays; {MAX_BODY:,} are allowed")
-    if count > MAX_BUFFERS or body_size + total > max_bytes:
-        raise WireError(f"a message of {body_size + total:,} bytes in {count} arrays; {max_bytes:,} bytes are allowed")
-    lengths = struct.unpack(f"<{count}Q", _exactly(sock, 8 * count, wait_to_read)) if count else ()
-    if sum(lengths) != total:
-        raise WireError("buffer lengths that do not add up")
-    body = _exactly(sock, body_size, wait_to_read)
-    return body, [_exactly(sock, length, wait_to_read) for length in lengths]
+class Reader:
+    """Frames off a socket. What is small comes in one read; a large array goes straight to where it stays."""
 
+    def __init__(self, sock: socket.socket, max_bytes: int) -> None:
+        self._sock, self._max_bytes = sock, max_bytes
+        self._ahead = memoryview(bytearray(READ_AHEAD))
+        self._begin = self._end = 0
 
-def _exactly(sock: socket.socket, size: int, wait_to_read: Callable[[], None]) -> Buffer:
-    # bytearray() writes zeros first, which a large array need not wait for
-    data: Buffer = bytearray(size) if size < 1 << 16 else memoryview(np.empty(size, np.uint8))  # type: ignore[arg-type]
-    view, have = memoryview(data), 0
-    while have < size:
-        try:
-            got = sock.recv_into(view[have:], size - have)
-        except BlockingIOError:
-            wait_to_read()
-            continue
-        except InterruptedError:
-            continue
-        except ConnectionResetError:
-            got = 0
-        if got == 0:
-            raise EOFError
-        have += got
-    return data
+    def receive(self, wait_to_read: Callable[[], None]) -> tuple[Buffer, list[Buffer]]:
+        """One frame: (body, buffers). Raises WireError for a malformed one, EOFError where the peer is gone."""
+        magic, body_size, count, total = HEADER.unpack(self._small(HEADER.size, wait_to_read))
+        if magic != MAGIC:
+            raise WireError("not a frame")
+        if body_size > MAX_BODY:
+            raise WireError(f"a message of {body_size:,} bytes beside its arrays; {MAX_BODY:,} are allowed")
+        if count > MAX_BUFFERS or body_size + total > self._max_bytes:
+            raise WireError(f"a message of {body_size + total:,} bytes in {count} arrays; "
+                            f"{self._max_bytes:,} bytes are allowed")
+        lengths = struct.unpack(f"<{count}Q", self._small(8 * count, wait_to_read)) if count else ()
+        if sum(lengths) != total:
+            raise WireError("buffer lengths that do not add up")
+        body = self._take(body_size, wait_to_read)
+        return body, [self._take(length, wait_to_read) for length in lengths]
+
+    def _small(self, size: int, wait_to_read: Callable[[], None]) -> memoryview:
+        """The next `size` bytes, at most READ_AHEAD; they stand until more is read."""
+        if self._begin + size > READ_AHEAD:
+            self._ahead[:self._end - self._begin] = bytes(self._ahead[self._begin:self._end])
+            self._begin, self._end = 0, self._end - self._begin
+        while self._end - self._begin < size:
+            self._end += self._read(self._ahead[self._end:], wait_to_read)
+        self._begin += size
+        return self._ahead[self._begin - size:self._begin]
+
+    def _take(self, size: int, wait_to_read: Callable[[], None]) -> Buffer:
+        """The next `size` bytes, in memory of their own."""
+        have = self._end - self._begin
+        if size <= have or size <= READ_AHEAD // 4:
+            return bytearray(self._small(size, wait_to_read))
+        # bytearray() writes zeros first, which a large array need not wait for
+        data = memoryview(np.empty(size, np.uint8))  # type: ignore[arg-type]
+        data[:have] = self._ahead[self._begin:self._end]
+        self._begin = self._end = 0
+        while have < size:
+            have += self._read(data[have:], wait_to_read)
+        return data
+
+    def _read(self, into: memoryview, wait_to_read: Callable[[], None]) -> int:
+        while True:
+            try:
+                got = self._sock.recv_into(into)
+            except BlockingIOError:
+                wait_to_read()
+                continue
+            except InterruptedError:
+                continue
+            except ConnectionResetError:
+                got = 0
+            if got == 0:
+                raise EOFError
+            return got

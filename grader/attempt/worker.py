@@ -46,7 +46,7 @@ class Worker:
     """Serves one attempt over one connection."""
 
     def __init__(self, sock: socket.socket, max_bytes: int) -> None:
-        self.sock, self.max_bytes = sock, max_bytes
+        self.sock, self.reader = sock, wire.Reader(sock, max_bytes)
         self.objects: dict[int, Any] = {}
         self.numbers: dict[int, int] = {}
         self.counts: dict[int, int] = {}
@@ -62,7 +62,7 @@ class Worker:
     # -- frames
 
     def receive(self) -> Any:
-        body, buffers = wire.receive(self.sock, lambda: None, self.max_bytes)
+        body, buffers = self.reader.receive(lambda: None)
         self.tape = None
         return wire.Decoder(buffers, self._resolve, self._tensor_in).decode(body)
 
@@ -332,8 +332,9 @@ def reseed(seed: int) -> None:
     """Set every global random state, so that a verdict does not depend on chance."""
     random.seed(seed)
     np.random.seed(seed)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)
+    if torch := sys.modules.get("torch"):
+        # torch.manual_seed also tells the devices that there are not, which takes seventy times as long
+        (torch.manual_seed if torch.cuda.is_initialized() else torch.default_generator.manual_seed)(seed)
 
 
 def signature(function: Any) -> list[list[Any]] | None:
