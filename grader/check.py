@@ -42,15 +42,17 @@ class BelowThreshold(CheckFailure):
     """A trained model that is not good enough, though nothing in it was found to be wrong."""
 
 
-def together(target: Any, *calls: tuple[Any, ...]) -> None:
-    """Call methods of an object of the answer's one after the other: together(block, ("double",), ("load_state_dict",
-    state), ("eval",)). Each is (name, *arguments). All go in one message, which is why."""
-    remote = getattr(type(target), "_prep_together", None)
+def made(factory: Callable[..., Any], args: tuple[Any, ...], *calls: tuple[Any, ...]) -> Any:
+    """`factory(*args)`, after methods of the object were called one after the other: made(attempt.Net, (3, 5),
+    ("double",), ("load_state_dict", state), ("eval",)). Each is (name, *arguments). All go in one message, which is
+    why."""
+    remote = getattr(type(factory), "_prep_made", None)
     if remote is not None:
-        remote(target, [(name, args, {}) for name, *rest in calls for args in [tuple(rest)]])
-        return
-    for name, *args in calls:
-        getattr(target, name)(*args)
+        return remote(factory, args, calls)
+    target = factory(*args)
+    for name, *rest in calls:
+        getattr(target, name)(*rest)
+    return target
 
 
 def is_tensor(value: object) -> bool:

@@ -52,6 +52,14 @@ class WarmJudge:
                 break
         return verdict
 
+    def prepare(self, problem: Problem) -> None:
+        """Do all of the next grade of `problem` that needs no answer yet. Worth it where nothing else is to be done:
+        a process is kept waiting for that."""
+        zygote = self._zygote(problem)
+        if zygote is not None and problem.kind != "training":  # whose terms depend on the profile
+            with contextlib.suppress(OSError):  # a grade meets it again
+                zygote.prepare(problem)
+
     def _zygote(self, problem: Problem) -> launch.Zygote | None:
         if not launch.can_fork():
             return None

@@ -65,6 +65,8 @@ class Judge(Protocol):
     def grade(self, problem: Problem, source: str, *, filename: str = ..., on_case: OnCase | None = ...,
               fail_fast: bool = ..., speed: bool = ...) -> Verdict: ...
 
+    def prepare(self, problem: Problem) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -456,6 +458,8 @@ class Watch:
             self._saved(seen)
         if self._redraw and not self._quit:
             self._draw()
+        if self._warm and self._judge is not None:
+            self._judge.prepare(self._problem)
         self._terminal.wait(self._saves.wait_s)
 
     # -- grading

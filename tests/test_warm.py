@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from grader.attempt import launch
 from grader.bank import Bank
 from grader.judge import grade
 from grader.problem import Problem
@@ -95,6 +98,36 @@ def test_a_dead_zygote_is_replaced(warm: WarmJudge, toy: Problem) -> None:
     assert warm.grade(toy, RIGHT).accepted
 
 
+def standby(warm: WarmJudge) -> launch.Process:
+    [zygote] = warm._zygotes.values()
+    assert zygote._standby is not None
+    return zygote._standby
+
+
+def test_a_prepared_attempt_is_used_once(warm: WarmJudge, toy: Problem) -> None:
+    warm.prepare(toy)
+    first = standby(warm)
+    warm.prepare(toy)
+    assert standby(warm) is first  # one is enough
+    time.sleep(2 * toy.limits.call_s)  # waiting is on nobody's clock
+    assert warm.grade(toy, RIGHT).accepted and first.closed
+    warm.prepare(toy)
+    assert standby(warm) is not first and warm.grade(toy, "def f(x): return 2").status is Status.WRONG_ANSWER
+
+
+def test_a_prepared_attempt_that_died_or_has_other_limits_is_not_used(warm: WarmJudge, toy: Problem) -> None:
+    warm.prepare(toy)
+    dead = standby(warm)
+    os.kill(launch._tree(dead.popen.pid)[-1], signal.SIGKILL)
+    while dead.connected:
+        time.sleep(0.01)
+    assert warm.grade(toy, RIGHT).accepted and dead.closed
+    warm.prepare(toy)
+    other = dataclasses.replace(toy, limits=dataclasses.replace(toy.limits, memory_mb=64))
+    verdict = warm.grade(other, "def f(x): return bytearray(100 << 20) and x")
+    assert verdict.status is Status.MEMORY_LIMIT, verdict  # 100 MB would be within the first limit
+
+
 def test_nothing_is_left_behind(warm: WarmJudge, toy: Problem) -> None:
     me = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     before, fds = set(me.read_text().split()), len(os.listdir("/proc/self/fd"))
@@ -102,7 +135,10 @@ def test_nothing_is_left_behind(warm: WarmJudge, toy: Problem) -> None:
         warm.grade(toy, source)
     zygotes = {str(zygote._popen.pid) for zygote in warm._zygotes.values()}
     assert set(me.read_text().split()) - before == zygotes
+    warm.prepare(toy)
+    folder = standby(warm).folder
     warm.close()
+    assert not os.path.exists(folder)
     assert set(me.read_text().split()) <= before
     assert len(os.listdir("/proc/self/fd")) <= fds
 

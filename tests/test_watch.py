@@ -610,7 +610,7 @@ def test_a_terminal_that_no_shell_controls(attempt: Path, env: dict[str, str], t
 def test_our_own_fault_restores_the_terminal(attempt: Path, env: dict[str, str], tmp_path: Path) -> None:
     code = ("from pathlib import Path\nfrom grader import watch\nfrom grader.bank import Bank\n"
             "class Broken:\n    def grade(self, *args, **kwargs): raise RuntimeError('ours')\n"
-            "    def close(self): pass\n"
+            "    def prepare(self, problem): pass\n    def close(self): pass\n"
             f"bank = Bank()\nwatch.Watch(bank.get('toy'), Path({str(attempt)!r}), bank=bank, make_judge=Broken).run()")
     terminal = Terminal([sys.executable, "-c", code], env, tmp_path)
     try:

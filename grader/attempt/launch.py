@@ -101,7 +101,8 @@ class Process:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._output, output = os.pipe()
         uid = _own_uid() if isolation == "bubblewrap" and os.geteuid() == 0 else 0
-        options = _options(problem, threads, device) | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
+        self.terms = (problem.limits, _options(problem, threads, device), hide)
+        options = self.terms[1] | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
         if zygote is not None and isolation == "bubblewrap":
             options |= {"folder": INSIDE, "seal": {"folder": INSIDE, "tmp_mb": TMP_MB}}
         elif isolation == "process" and sys.platform == "linux" and os.geteuid() == 0:
@@ -149,6 +150,11 @@ class Process:
         """Start the clock for what comes next. doing: how a message will call it."""
         self.doing, self._limit, self._limit_s = doing, limit, limit_s
         self.deadline = time.monotonic() + limit_s
+
+    @property
+    def connected(self) -> bool:
+        """Whether the attempt's side has not hung up."""
+        return not dict(self._poll.poll(0)).get(self.sock.fileno(), 0) & select.POLLHUP
 
     # -- waiting
 
@@ -325,6 +331,7 @@ class Zygote:
 
     def __init__(self, problem: Problem, *, isolation: str = "process", threads: int = 1) -> None:
         self.isolation = isolation
+        self._standby: Process | None = None
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(problem.limits.start_s)
         options = _options(problem, threads) | {"fd": theirs.fileno(), "zygote": True}
@@ -351,7 +358,24 @@ class Zygote:
         reply = self._control.recv(64)
         return None if reply == b"running" else int(reply)
 
+    def prepare(self, problem: Problem) -> None:
+        """Fork the process of the next attempt at `problem` now, so that `start` finds it sealed and waiting."""
+        if self._standby is None:
+            self._standby = Process(problem, self.isolation, zygote=self)
+
+    def take(self, terms: tuple[Any, ...]) -> Process | None:
+        """The process that was prepared, where it is alive and one on these terms is wanted."""
+        found, self._standby = self._standby, None
+        if found is not None and (found.terms != terms or not found.connected):
+            found.close()
+            return None
+        return found
+
     def close(self) -> None:
+        """End it, with the process it may have prepared. May be called twice."""
+        if self._standby is not None:
+            self._standby.close()
+            self._standby = None
         self._control.close()
         self._popen.kill()
         self._popen.wait()
@@ -570,4 +594,7 @@ def start(problem: Problem, *, isolation: str | None = None, threads: int = 1, z
     level = zygote.isolation if zygote else isolation or probe()[0]
     if device != "cpu" and zygote is not None:
         level, zygote = zygote.isolation, None
+    if zygote is not None and (waiting := zygote.take((problem.limits, _options(problem, threads, device), hide))):
+        waiting.begin("importing the libraries", problem.limits.start_s)
+        return waiting
     return Process(problem, level, threads=threads, zygote=zygote, device=device, hide=hide)

@@ -143,6 +143,14 @@ class Function:
         call = self._connection.log.add(Call(self.__name__, args, kwargs))
         return self._connection.observe("method", None, [self.__name__], args, kwargs, call)
 
+    def _prep_made(self, args: tuple[Any, ...], calls: Sequence[tuple[Any, ...]]) -> Any:
+        """Call it, and then methods of what it returns, in one message (see check.made)."""
+        log = self._connection.log
+        origin = log.add(Call(self.__name__, args, {}))
+        for name, *rest in calls:
+            log.add(Call(origin, tuple(rest), {}, name))
+        return self._connection.do("made", None, [self.__name__, args, calls], origin=origin)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -176,14 +184,6 @@ class Handle:
         if method:
             return connection.do("method", self, [method, *args], kwargs, origin=call)
         return connection.do("call", self, list(args), kwargs, origin=call)
-
-    def _prep_together(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
-        """Call methods one after the other, in one message (see check.together)."""
-        connection, origin = self._prep[0], self._prep_origin
-        if origin:
-            for name, args, kwargs in calls:
-                connection.log.add(Call(origin, args, kwargs, name))
-        connection.do("together", self, [[name, list(args), kwargs] for name, args, kwargs in calls])
 
     def _prep_observed(self, *args: Any, **kwargs: Any) -> Observed:
         """Call the object; its result, and the arguments as they were after the call (see check.unchanged)."""
@@ -348,8 +348,8 @@ class Connection:
         """One operation beyond the boundary; its result as data, handles and tensors with gradients."""
         limits = self.problem.limits
         if self.nesting == 0:
-            shown = args[0] if name == "method" else getattr(target, "_prep_type", "a value")
-            what = f"{shown}()" if name in ("method", "call") else f"{name} on {shown}"
+            shown = args[0] if name in ("method", "made") else getattr(target, "_prep_type", "a value")
+            what = f"{shown}()" if name in ("method", "made", "call") else f"{name} on {shown}"
             if self.allowed:
                 self.process.begin(self.allowed[1], self.allowed[0], self.allowed[2])
             else:

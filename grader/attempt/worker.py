@@ -198,10 +198,12 @@ class Worker:
         if name == "listed":
             method, *args = args
             return list(getattr(target, method)(*args, **kwargs))
-        if name == "together":
-            for method, arguments, keywords in args:
-                getattr(target, method)(*arguments, **keywords)
-            return None
+        if name == "made":
+            factory, arguments, calls = args
+            made = getattr(target, factory)(*arguments)
+            for method, *arguments in calls:
+                getattr(made, method)(*arguments)
+            return made
         if name == "next":
             try:
                 return [True, next(target)]
