@@ -119,6 +119,13 @@ def _isolation() -> Iterator[Finding]:
     if str(level) == "bubblewrap":
         yield Finding("isolation", OK, f"bubblewrap: answers run in a sandbox{f' ({reason})' if reason else ''}")
         return
+    if str(level) == "landlock":
+        yield Finding("isolation", WARNING, "landlock: answers can read no file of yours and write nowhere but in a "
+                                            f"folder of their own; no namespaces{f' ({reason})' if reason else ''}",
+                      "Enough for your own answers. For those of others:  " + (
+                          "allow unprivileged user namespaces to bwrap" if shutil.which("bwrap")
+                          else "apt install bubblewrap"))
+        return
     fix = "Your own answers are judged all the same. "
     if sys.platform != "linux":
         fix += "Sandboxing needs Linux."

@@ -39,8 +39,9 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
     """The verdict on `source` as an answer to `problem`.
 
     filename: only for messages. on_case: told of each case as it ends. fail_fast: stop at the first failing case.
-    isolation: "bubblewrap" or "process"; the best that this machine gives where None. zygote: fork the attempt from it.
-    suite: the problem's suite, where it is loaded already. speed: also time an accepted answer against the reference.
+    isolation: "bubblewrap", "landlock" or "process"; the best that this machine gives where None. zygote: fork the
+    attempt from it. suite: the problem's suite, where it is loaded already. speed: also time an accepted answer against
+    the reference.
     plan: how a training problem is graded; at the profile smoke where None. on_log: told what the answer logs.
     Raises nothing but KeyboardInterrupt: a fault of the judge's own is a verdict too.
     """

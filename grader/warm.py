@@ -24,7 +24,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 class WarmJudge:
     """Verdicts in tens of milliseconds.
 
-    isolation: "bubblewrap" or "process"; the best that this machine gives where None.
+    isolation: "bubblewrap", "landlock" or "process"; the best that this machine gives where None.
     """
 
     def __init__(self, isolation: str | None = None) -> None:

@@ -18,7 +18,9 @@ import pytest
 from typer.testing import CliRunner
 
 import grader
+from grader import doctor
 from grader.__main__ import load_cli
+from grader.attempt import launch
 from grader.problem import Problem
 
 MakeProblem = Callable[..., Problem]
@@ -376,6 +378,14 @@ def test_doctor_finds_all_in_order(prep: Run) -> None:
     for name in ("Python", "packages", "Torch", "GPU", "isolation", "problems", "record", "workspace", "data"):
         assert re.search(rf"^(ok|warning) +{name} ", text, re.MULTILINE), name
     assert "1 of 1 load" in text and next_commands(text) == ["prep list"]
+
+
+@pytest.mark.parametrize("level, word", [("bubblewrap", "ok"), ("landlock", "warning"), ("process", "warning")])
+def test_doctor_says_what_a_level_is_worth(level: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "probe", lambda: (level, "namespaces are forbidden" if word != "ok" else ""))
+    [finding] = doctor._isolation()
+    assert finding.level == word and finding.detail.startswith(f"{level}: ")
+    assert word == "ok" or ("namespaces are forbidden" in finding.detail and finding.fix)
 
 
 def test_doctor_gives_each_fault_its_remedy(prep: Run, tmp_path: Path, problem: Problem) -> None:

@@ -31,10 +31,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from grader import judge
-from grader.attempt import launch, rules, syscalls
+from grader.attempt import landlock, launch, rules, syscalls
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.attempt.proxy import Attempt
 from grader.bank import Bank
@@ -158,6 +159,19 @@ def written(paths):
         except OSError:
             pass
     return found
+
+def meddled(path):
+    """What can be done to a file without opening it."""
+    tries = {
+        "mode": lambda: os.chmod(path, 0o777),
+        "owner": lambda: os.chown(path, os.getuid(), os.getgid()),
+        "times": lambda: os.utime(path, (1, 1)),
+        "length": lambda: os.truncate(path, 0),
+        "attributes": lambda: os.setxattr(path, "user.prep", b"1"),
+        "name": lambda: os.rename(path, path + "-renamed") or os.rename(path + "-renamed", path),
+        "link": lambda: os.link(path, path + "-linked"),
+    }
+    return [name for name, call in tries.items() if succeeds(call)]
 
 def settings():
     return [os.path.join(folder, name) for folder, _, names in os.walk("/proc/sys") for name in names]
@@ -541,21 +555,24 @@ def without_rules(filtered: bool) -> Iterator[None]:
 class Sandbox:
     """Starts attempts inside: cold, or forked from one zygote."""
 
-    def __init__(self, start: str, *, filtered: bool = True, guarded: bool = False) -> None:
-        if LEVEL != "bubblewrap":
+    def __init__(self, start: str, *, filtered: bool = True, guarded: bool = False, level: str = "bubblewrap") -> None:
+        if level == "bubblewrap" and level != LEVEL:
             pytest.skip(NO_SANDBOX)
+        if level == "landlock" and (reason := launch._landlock_fails()):
+            pytest.skip(f"NO LANDLOCK ON THIS MACHINE: {reason}")
+        self.level = level
         known = Bank().get("conv2d")
         self.problem = dataclasses.replace(known, limits=dataclasses.replace(known.limits, memory_mb=256))
         self.filtered = filtered
         self._rules = contextlib.nullcontext if guarded else functools.partial(without_rules, filtered)
         with self._rules():
-            self.zygote = launch.Zygote(self.problem, isolation="bubblewrap") if start == "warm" else None
+            self.zygote = launch.Zygote(self.problem, isolation=level) if start == "warm" else None
 
     @contextlib.contextmanager
     def attempt(self, **limits: Any) -> Iterator[Attempt]:
         problem = dataclasses.replace(self.problem, limits=dataclasses.replace(self.problem.limits, **limits))
         with self._rules():
-            attempt = Attempt(launch.start(problem, isolation="bubblewrap", zygote=self.zygote), problem)
+            attempt = Attempt(launch.start(problem, isolation=self.level, zygote=self.zygote), problem)
         try:
             attempt.load(PROBES)
             yield attempt
@@ -564,7 +581,7 @@ class Sandbox:
 
     def grade(self, problem: Problem, source: str) -> Verdict:
         with self._rules():
-            return judge.grade(problem, source, isolation="bubblewrap", zygote=self.zygote)
+            return judge.grade(problem, source, isolation=self.level, zygote=self.zygote)
 
     def close(self) -> None:
         if self.zygote is not None:
@@ -646,7 +663,7 @@ def mark() -> Iterator[str]:
 # Files
 
 
-def test_the_judges_files_cannot_be_opened(inside: Callable[..., Any], toy: Problem, tmp_path: Path) -> None:
+def files_of_the_judge(toy: Problem, tmp_path: Path) -> list[str]:
     conv2d = Bank().get("conv2d")
     home, state = tmp_path / "home", Path(os.environ["PREP_STATE_DIR"])
     for folder in (home, state):
@@ -660,7 +677,11 @@ def test_the_judges_files_cannot_be_opened(inside: Callable[..., Any], toy: Prob
         wanted += [path for path in Path(pwd.getpwuid(os.geteuid()).pw_dir).iterdir() if path.is_file()]
     paths = [str(path) for path in wanted if os.access(path, os.R_OK)]
     control(len(paths) >= 12 and outside("opened", paths) == paths, paths)
-    assert inside("opened", paths) == []
+    return paths
+
+
+def test_the_judges_files_cannot_be_opened(inside: Callable[..., Any], toy: Problem, tmp_path: Path) -> None:
+    assert inside("opened", files_of_the_judge(toy, tmp_path)) == []
 
 
 def test_only_the_interpreter_and_its_libraries_are_visible(inside: Callable[..., Any]) -> None:
@@ -1064,6 +1085,9 @@ CALLS: dict[str, list[int]] = {
     # -1 is no flag, file, address or process: nothing is done, even where nothing is refused
     **{name: [number, *[-1] * 6] for name, pair in syscalls._NUMBERS.items() if (number := pair[COLUMN]) is not None},
     "msgget": [syscalls._NUMBERS["msgget"][COLUMN] or 0, 0x7FFFFFFF, 0],
+    # signal 0 to the judge, and its limits left as they are
+    **{name: [pair[COLUMN], os.getpid(), os.getpid() if name in ("tgkill", "rt_tgsigqueueinfo") else 0, 0, 0]
+       for name, pair in syscalls._ON_ITSELF.items()},
     # what no process may combine, thread or not
     "clone": [syscalls._CLONE[COLUMN], CLONE_FS | CLONE_NEWNS],
     "clone with CLONE_SIGHAND": [syscalls._CLONE[COLUMN], CLONE_SIGHAND],
@@ -1160,12 +1184,15 @@ def decide(program: bytes, architecture: int, number: int, argument: int = 0) ->
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_filter_refuses_what_it_names_and_nothing_else(machine: str, gpu: bool) -> None:
     column, architecture = MACHINES[machine]
-    program = syscalls._program(column, architecture, gpu)
+    own = 4242
+    program = syscalls._program(column, architecture, gpu, own)
     wanted = {pair[column]: REFUSED for name, pair in syscalls._NUMBERS.items()
               if not (gpu and name in {"memfd_create", "socket", "socketpair"})}
     wanted |= {syscalls._CLONE[column]: REFUSED, syscalls._CLONE3[column]: NOT_THERE}
+    on_itself = {pair[column] for pair in syscalls._ON_ITSELF.values()}
     for number in range(600):
-        assert decide(program, architecture, number) == wanted.get(number, ALLOWED), number
+        if number not in on_itself:
+            assert decide(program, architecture, number) == wanted.get(number, ALLOWED), number
     for number in {"x86-64": [0, 1, 9, 202, 231], "arm64": [63, 64, 222, 98, 94]}[machine]:
         assert decide(program, architecture, number) == ALLOWED  # read, write, mmap, futex, exit_group
 
@@ -1173,19 +1200,23 @@ def test_the_filter_refuses_what_it_names_and_nothing_else(machine: str, gpu: bo
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_filter_looks_at_arguments(machine: str) -> None:
     column, architecture = MACHINES[machine]
-    verdict = functools.partial(decide, syscalls._program(column, architecture, False), architecture)
+    verdict = functools.partial(decide, syscalls._program(column, architecture, False, 4242), architecture)
     clone, prctl, sigchld, thread = syscalls._CLONE[column], syscalls._PRCTL[column], 17, 0x3D0F00
     assert verdict(clone, thread) == ALLOWED and thread & CLONE_THREAD  # as the C library makes them
     for flags in (0, sigchld, 0x4100 | sigchld, 0x10000000, 0x20000000, thread & ~CLONE_THREAD, CLONE_THREAD << 32):
         assert verdict(clone, flags) == REFUSED, hex(flags)
     # options are 32 bits wide: the kernel drops the others
     assert [verdict(prctl, option) for option in (1, 1 | 1 << 32, 2, 15, 38)] == [REFUSED] * 2 + [ALLOWED] * 3
+    for name, pair in syscalls._ON_ITSELF.items():
+        nobody, group, everybody = ALLOWED if name == "prlimit64" else REFUSED, 2**32 - 4242, 2**32 - 1
+        assert [verdict(pair[column], process) for process in (4242, 1, 4241, 0, group, everybody)] == [
+            ALLOWED, REFUSED, REFUSED, nobody, REFUSED, REFUSED], name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_filter_knows_one_architecture(machine: str) -> None:
     column, architecture = MACHINES[machine]
-    program = syscalls._program(column, architecture, False)
+    program = syscalls._program(column, architecture, False, 4242)
     i386, arm, riscv = 0x40000003, 0x40000028, 0xC00000F3
     for foreign in {i386, arm, riscv, syscalls._X86_64, syscalls._AARCH64} - {architecture}:
         assert {decide(program, foreign, number) for number in (0, 1, 63, 64, 435)} == {KILLED}
@@ -1201,8 +1232,8 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
     if not os.path.exists(HEADERS[machine]):
         pytest.skip(f"no {HEADERS[machine]}")
     known = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", Path(HEADERS[machine]).read_text()))
-    named = syscalls._NUMBERS | {"clone": syscalls._CLONE, "clone3": syscalls._CLONE3, "prctl": syscalls._PRCTL,
-                                 "seccomp": syscalls._SECCOMP}
+    named = {**syscalls._NUMBERS, **syscalls._ON_ITSELF, "clone": syscalls._CLONE, "clone3": syscalls._CLONE3,
+             "prctl": syscalls._PRCTL, "seccomp": syscalls._SECCOMP}
     numbers = {name: pair[MACHINES[machine][0]] for name, pair in named.items()}
     # headers may be older than a call; what has no number here has none at all
     wrong = [name for name, number in numbers.items() if name in known and known[name] != str(number)]
@@ -1382,6 +1413,118 @@ def test_the_verdict_names_what_was_tried(name: str, guarded: Sandbox, toy: Prob
     assert not verdict.accepted and what.format(**words) in verdict.message, verdict
     assert verdict.status is (Status.RUNTIME_ERROR if name == "the whole disk" else Status.RULE_VIOLATION)
     assert verdict.isolation == "bubblewrap"
+
+
+# Landlock, where namespaces are forbidden. What it does not cover, the filter does: they are tested together
+
+
+@pytest.fixture(scope="module", params=["cold", "warm"])
+def confined(request: pytest.FixtureRequest, surroundings: None) -> Iterator[Sandbox]:
+    opened = Sandbox(request.param, level="landlock")
+    yield opened
+    opened.close()
+
+
+def own_folder(attempt: Attempt) -> str:
+    return attempt._connection.process.folder
+
+
+def test_landlock_hides_the_judges_files(confined: Sandbox, toy: Problem, tmp_path: Path) -> None:
+    paths = files_of_the_judge(toy, tmp_path)
+    paths += [f"{folder}/torch/__init__.py" for folder in launch.site_packages()  # conv2d has no use for it
+              if os.path.exists(f"{folder}/torch/__init__.py")]
+    with confined.attempt() as attempt:
+        assert attempt.opened(paths) == []
+        known = [np.__file__, os.__file__, "/proc/self/status", "/dev/urandom"]
+        assert attempt.opened(known) == known
+
+
+def test_landlock_leaves_one_folder_to_write_to(confined: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    paths = [*SYSTEM, str(tmp_path), str(tmp_path / "file"), "/dev/shm", "/tmp", tempfile.gettempdir()]
+    control({str(tmp_path), str(tmp_path / "file")} <= set(outside("written", paths)))
+    with confined.attempt() as attempt:
+        own = own_folder(attempt)
+        assert attempt.written(paths) == [] and attempt.written([own]) == [own]
+        assert attempt.meddled(str(tmp_path / "file")) == []
+        attempt.put(f"{own}/mine", "1")
+        assert attempt.opened([f"{own}/mine"]) == [f"{own}/mine"]
+        # to become who one is takes no right: as root, that is root with none of its rights
+        assert set(attempt.privileged(own)) <= ({"user"} if AS_ROOT else set())
+    plain = outside("meddled", str(tmp_path / "file"))
+    control({"mode", "times", "length", "name", "link"} <= set(plain), plain)
+    assert not os.path.exists(own)
+
+
+def test_landlock_hides_another_attempts_files(confined: Sandbox) -> None:
+    with confined.attempt() as one, confined.attempt() as other:
+        secret = f"{own_folder(other)}/secret"
+        other.put(secret, SECRET)
+        assert one.opened([secret]) == [] and other.opened([secret]) == [secret]
+        assert one.written([own_folder(other)]) == []
+
+
+def test_landlock_and_the_filter_keep_it_from_others(confined: Sandbox, victim: subprocess.Popen[bytes]) -> None:
+    families = [int(family) for family in socket.AddressFamily]
+    with confined.attempt() as attempt:
+        assert attempt.reach(victim.pid) == [] and victim.poll() is None
+        assert attempt.started() == [] and attempt.socket_kinds(families) == []
+        with contextlib.suppress(AttemptRaised):  # there may be no list at all
+            assert os.getpid() not in attempt.processes()
+    with confined.attempt() as attempt, contextlib.suppress(AttemptStopped, AttemptRaised):
+        attempt.signal_the_first(os.getppid(), [0])
+        attempt.signal_the_first(-1, [int(signal.SIGKILL)])
+    assert victim.poll() is None
+
+
+def test_landlock_keeps_nothing_for_the_next_attempt(confined: Sandbox) -> None:
+    name, folders = f"prep{os.urandom(4).hex()}", ["/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir()]
+    with confined.attempt() as attempt:
+        attempt.leave(name, folders)
+    assert outside("left", name, folders) == []
+
+
+def test_landlock_lets_an_answer_import_what_it_may(toy: Problem) -> None:
+    source = "def f(x):\n    import numpy.polynomial.chebyshev, decimal, statistics\n    return x\n"
+    for start in ("cold", "warm"):
+        sandbox = Sandbox(start, level="landlock", guarded=True)
+        try:
+            verdict = sandbox.grade(toy, source)
+            assert verdict.accepted and verdict.isolation == "landlock", verdict
+        finally:
+            sandbox.close()
+
+
+def test_the_level_is_the_best_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREP_ISOLATION", raising=False)
+    monkeypatch.setattr(launch, "_landlock_fails", lambda: "no such kernel")
+    monkeypatch.setattr(launch, "_bubblewrap_fails", lambda: "")
+    assert launch.probe.__wrapped__() == ("bubblewrap", "")
+    monkeypatch.setattr(launch, "_bubblewrap_fails", lambda: "namespaces are forbidden")
+    assert launch.probe.__wrapped__() == ("process", "namespaces are forbidden; no such kernel")
+    monkeypatch.setattr(launch, "_landlock_fails", lambda: "")
+    assert launch.probe.__wrapped__() == ("landlock", "namespaces are forbidden")
+
+
+def test_a_trial_that_confines_nothing_is_no_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for broken, reason in (("landlock.restrict = lambda *paths: None", "could still list"),
+                           ("landlock.restrict = None", "not callable"),
+                           ("syscalls.refuse = lambda: False", "no filter")):
+        monkeypatch.setattr(launch, "_TRIAL", launch._TRIAL.replace("landlock.trial()", f"{broken}\nlandlock.trial()"))
+        assert reason in launch._landlock_fails()
+        monkeypatch.undo()
+
+
+def test_what_is_covered_is_not_allowed(tmp_path: Path) -> None:
+    for name in ("a/b/c", "a/d", "e"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "e/link").symlink_to(tmp_path / "a")
+    found = landlock.rules([str(tmp_path)], [str(tmp_path / "a/b"), "/elsewhere"])
+    top = os.path.realpath(tmp_path)
+    assert {kind: sorted(paths) for kind, paths in found.items()} == {
+        "read": [f"{top}/a/d", f"{top}/e"], "list": [top, f"{top}/a"]}
+    assert landlock.rules([top, f"{top}/absent"], []) == {"read": [top], "list": []}
+    assert landlock.rules([f"{top}/a/b"], [f"{top}/a"]) == {"read": [], "list": []}
 
 
 # The same, as an ordinary user

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
     errors paths surrogates verdict problem bank datasets backbones workspace
     mathml markup check counterexample properties
-    attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.syscalls
+    attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.syscalls attempt.landlock
     attempt.worker attempt.launch attempt.proxy
     profiles lab training suite judge warm history schedule curves doctor mutants scaffold author
     site.topics site.words site.questions site.errata site.figures.svg site.figures.figure
@@ -60,8 +60,8 @@ def test_every_module_has_its_place() -> None:
 
 
 def test_the_worker_imports_only_what_both_sides_share() -> None:
-    shared = {"attempt.rules", "attempt.wire", "attempt.gradients", "attempt.syscalls"}
-    for name, allowed in {"worker": shared, "rules": set(), "syscalls": set(),
+    shared = {"attempt.rules", "attempt.wire", "attempt.gradients", "attempt.syscalls", "attempt.landlock"}
+    for name, allowed in {"worker": shared, "rules": set(), "syscalls": set(), "landlock": set(),
                           "wire": set(), "gradients": set()}.items():
         assert imports(ROOT / "grader" / "attempt" / f"{name}.py") <= allowed
 

@@ -1,10 +1,14 @@
 """Starts, watches, limits and kills the attempt's process. Knows nothing of what is said over the connection.
 
-Two levels of isolation, chosen by a real launch, never by finding a program:
+Three levels of isolation, chosen by a real launch, never by finding a program:
 
 bubblewrap  own namespaces: no network, no home, no bank, read-only system, private /tmp, own process table; where the
             caller is root, an own user id as well
+landlock    where namespaces are forbidden: the kernel lets it read the interpreter and its libraries, and write to its
+            own temporary folder, no more
 process     a separate process with a scrubbed environment, its own temporary folder, resource limits and an audit hook
+
+On Linux all three also have a filter of system calls (syscalls.py).
 """
 
 from __future__ import annotations
@@ -26,21 +30,30 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from grader.attempt import landlock
 from grader.attempt.outcomes import AttemptStopped
 from grader.paths import bank_root
 from grader.problem import Problem
 from grader.verdict import Status
 
 HERE = Path(__file__).resolve().parent
-BOOT = """
+_ALONE = """
 import sys, types, json
 options = json.loads(sys.argv[1])
 sys.path[:] = options["path"]
 for name, where in (("grader", []), ("grader.attempt", [options["here"]])):
     sys.modules[name] = module = types.ModuleType(name)
     module.__path__ = where
+"""
+BOOT = _ALONE + """
 from grader.attempt import worker
 worker.main(options)
+"""
+_TRIAL = _ALONE + """
+from grader.attempt import landlock, syscalls
+landlock.trial()
+if not syscalls.refuse():
+    sys.exit("this system has no filter of system calls")
 """
 _TORCH_COMPANIONS = ("nvidia", "triton", "cuda", "functorch", "torchgen", "sympy", "gmpy2", "yaml", "markupsafe",
                      "optree", "mpmath")
@@ -105,10 +118,13 @@ class Process:
         options = self.terms[1] | {"fd": theirs.fileno(), "uid": uid, "folder": self.folder}
         if zygote is not None and isolation == "bubblewrap":
             options |= {"folder": INSIDE, "seal": {"folder": INSIDE, "tmp_mb": TMP_MB}}
-        elif isolation == "process" and sys.platform == "linux" and os.geteuid() == 0:
+        elif isolation != "bubblewrap" and sys.platform == "linux" and os.geteuid() == 0:
             covered = [*hidden_folders()[:2], *_shortcuts(problem), *(path for path in hide if self._coverable(path))]
             options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": covered}
         options["hidden"] = [*options["hidden"], *hide]
+        if isolation == "landlock":
+            options["landlock"] = _readable((*hidden_folders(), *_shortcuts(problem), *hide)) | {
+                "devices": _gpu_nodes() if device != "cpu" else []}
         try:
             if zygote is not None:
                 self.popen: subprocess.Popen[bytes] | Forked = zygote.fork(options, [theirs.fileno(), output])
@@ -413,6 +429,15 @@ def preload(problem: Problem) -> list[str]:
     return wanted if problem.uses_torch else []
 
 
+@functools.cache
+def _readable(covered: tuple[str, ...]) -> dict[str, list[str]]:
+    """What Landlock is to let an attempt read."""
+    libraries = [path for path in ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
+                                   "/opt/nvidia") if os.path.exists(path)]
+    found = landlock.rules([os.path.realpath(sys.base_prefix), *site_packages(), *libraries], covered)
+    return {"read": found["read"], "list_": found["list"]}
+
+
 def zygote_key(problem: Problem) -> tuple[str, ...]:
     """Problems with the same key can share a zygote."""
     return *problem.rules.libraries, *preload(problem)
@@ -432,8 +457,9 @@ def _options(problem: Problem, threads: int, device: str = "cpu") -> dict[str, A
     }
 
 
-def _python(options: dict[str, Any]) -> list[str]:
-    return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-B", "-X", "utf8", "-c", BOOT, json.dumps(options)]
+def _python(options: dict[str, Any], code: str | None = None) -> list[str]:
+    return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-B", "-X", "utf8", "-c", code or BOOT,
+            json.dumps(options)]
 
 
 def _signal_name(number: int) -> str:
@@ -497,11 +523,14 @@ _GPU_READ = ("/sys/module/nvidia", "/sys/module/nvidia_uvm", "/sys/bus/pci", "/s
              "/run/nvidia-persistenced")
 
 
+def _gpu_nodes() -> list[str]:
+    return [*_GPU, *(str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*")))]
+
+
 def _gpu_files() -> list[str]:
     """What CUDA opens, where it is there: device nodes, and what the driver says of itself."""
-    nodes = [str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
     options = []
-    for node in (*_GPU, *nodes):
+    for node in _gpu_nodes():
         options += ["--dev-bind-try", node, node]
     for path in _GPU_READ:
         options += ["--ro-bind-try", path, path]
@@ -565,22 +594,43 @@ def _bubblewrap(uid: int, hide: list[str], *, zygote: bool = False, gpu: bool = 
 def probe() -> tuple[str, str]:
     """(level, reason): the isolation that a launch on this machine really gives, and why it is not more."""
     wanted = os.environ.get("PREP_ISOLATION")
-    if wanted in ("process", "bubblewrap"):
+    if wanted in ("process", "landlock", "bubblewrap"):
         return wanted, "PREP_ISOLATION says so"
     if sys.platform != "linux":
         return "process", "namespaces need Linux"
+    reason = _bubblewrap_fails()
+    if not reason:
+        return "bubblewrap", ""
+    without = _landlock_fails()
+    return ("process", f"{reason}; {without}") if without else ("landlock", reason)
+
+
+def _bubblewrap_fails() -> str:
+    """Why a trial launch does not give a sandbox; "" where it does."""
     if shutil.which("bwrap") is None:
-        return "process", "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
+        return "bwrap is not installed: apt-get install bubblewrap (or dnf, pacman)"
     uid = 65534 if os.geteuid() == 0 else 0
     command = [*_bubblewrap(uid, []), os.path.realpath(sys.executable), "-S", "-c",
                "import os; os.listdir('/proc')"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})
     except (OSError, subprocess.TimeoutExpired) as error:
-        return "process", f"a trial launch of bwrap failed: {error}"
+        return f"a trial launch of bwrap failed: {error}"
     if done.returncode:
-        return "process", f"a trial launch of bwrap failed: {done.stderr.strip()[:300] or done.returncode}"
-    return "bubblewrap", ""
+        return f"a trial launch of bwrap failed: {done.stderr.strip()[:300] or done.returncode}"
+    return ""
+
+
+def _landlock_fails() -> str:
+    """Why a trial process is not confined by Landlock; "" where it is."""
+    command = _python({"path": import_path(), "here": str(HERE)}, _TRIAL)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env={"PATH": "/usr/bin:/bin"})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"a trial of Landlock failed: {error}"
+    if done.returncode:
+        return f"a trial of Landlock failed: {(done.stderr.strip().splitlines() or ['it crashed'])[-1][:300]}"
+    return ""
 
 
 def start(problem: Problem, *, isolation: str | None = None, threads: int = 1, zygote: Zygote | None = None,

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.attempt import rules, syscalls, wire
+from grader.attempt import landlock, rules, syscalls, wire
 
 FILENAME = "attempt.py"
 MAX_TEXT = 4000
@@ -547,6 +547,8 @@ def serve(worker: Worker, options: dict[str, Any]) -> None:
     if options["uid"] or "seal" in options:
         _give_up_rights()
     _die_with_the_judge()
+    if "landlock" in options:
+        landlock.restrict(options["folder"], **options["landlock"])
     syscalls.refuse(gpu=options["device"] != "cpu")
     worker.send("ready", os.getpid())
     for name in [name for name in sys.modules if name.partition(".")[0] == "grader" or name == "__main__"]:

@@ -1,0 +1,75 @@
+"""Landlock: which files an attempt may read and write, enforced by the kernel, for callers without rights and systems
+that forbid namespaces. Linux 5.13 and later. Decides nothing: launch.py says which.
+
+What Landlock does not cover (owners, modes and times of files, new processes, sockets) the filter of system calls
+refuses (syscalls.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+
+_PLAIN_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_SYSTEM = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys", "/sys/devices/system")
+
+
+def rules(tops: Iterable[str], covered: Iterable[str]) -> dict[str, list[str]]:
+    """What to allow so that all below `tops` can be read, but for what is `covered`.
+
+    {"read": files and folders with all that is in them, "list": folders of which only the names of their entries}
+    """
+    found: dict[str, list[str]] = {"read": [], "list": []}
+    hidden = [os.path.realpath(path) for path in covered]
+
+    def add(path: str) -> None:
+        if any(f"{path}{os.sep}".startswith(f"{cover}{os.sep}") for cover in hidden):
+            return
+        inner = [cover for cover in hidden if cover.startswith(path.rstrip(os.sep) + os.sep)]
+        if not inner:
+            found["read"].append(path)
+        else:
+            found["list"].append(path)
+            for entry in os.scandir(path):
+                add(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
+
+    for top in dict.fromkeys(os.path.realpath(top) for top in tops):
+        if os.path.exists(top):
+            add(top)
+    return found
+
+
+def restrict(own: str, read: Iterable[str], list_: Iterable[str], devices: Iterable[str] = ()) -> None:
+    """Confine this process, its threads to come and its children, for good.
+
+    own: the one folder that can be written to. devices: files below /dev that it may use, besides the plain ones.
+    Raises OSError where the kernel has no Landlock.
+    """
+    from landlockpy import AccessFS, Ruleset, Scope
+
+    look, everything = AccessFS.READ_FILE | AccessFS.READ_DIR, ~AccessFS.NONE
+    special = (AccessFS.EXECUTE | AccessFS.MAKE_CHAR | AccessFS.MAKE_BLOCK | AccessFS.MAKE_SOCK | AccessFS.MAKE_FIFO
+               | AccessFS.IOCTL_DEV)
+    use = AccessFS.READ_FILE | AccessFS.WRITE_FILE
+    with Ruleset(scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL) as ruleset:
+        ruleset.allow_path(own, everything & ~special)
+        for paths, access in ((list_, AccessFS.READ_DIR), (_PLAIN_DEVICES, use), (devices, use | AccessFS.IOCTL_DEV)):
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):
+                    ruleset.allow_path(path, access)
+        for path in (*read, *_SYSTEM):
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # what cannot be opened needs no rule
+                ruleset.allow_path(path, look if os.path.isdir(path) else AccessFS.READ_FILE)
+        ruleset.restrict()
+
+
+def trial() -> None:
+    """Confine this process and see whether that holds. Raises OSError where it does not."""
+    restrict(os.getcwd(), [], [])
+    try:
+        os.listdir("/")
+    except PermissionError:
+        return
+    raise OSError(errno.EOPNOTSUPP, "a confined process could still list /")
