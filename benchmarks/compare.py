@@ -1,12 +1,13 @@
-"""The same 100 submissions of conv2d, right, wrong, crashing and hanging, graded by prep and by what others use.
+"""The same submissions, right, wrong, crashing and hanging, graded by prep and by what others use.
 
-    python benchmarks/compare.py [--runs 3] [--count 100] [--quick] [--readme README.md]
+    python benchmarks/compare.py [--runs 3] [--count 100] [--torch-count 40] [--quick] [--readme README.md]
                                  [--otter VENV/bin/otter] [--nbgrader VENV/bin/nbgrader]
 
-prep runs its hidden suite, with two workers. pytest runs the same suite, a process each, two at a time. otter-grader
-and nbgrader run eight assertions in their own formats: otter a process each, two at a time, nbgrader in one process, as
-it does. What hangs is ended after LIMIT_S, from outside where the grader has no limit of its own. Install the last two
-into environments of their own; without one, its row is left out. --readme replaces the table between the markers there.
+conv2d (NumPy) is graded by all, residual-block (Torch) by prep and pytest. prep runs its hidden suite, with two
+workers. pytest runs the same suite, a process each, two at a time. otter-grader and nbgrader run eight assertions in
+their own formats: otter a process each, two at a time, nbgrader in one process, as it does. What hangs is ended after
+LIMIT_S, from outside where the grader has no limit of its own. Install the last two into environments of their own;
+without one, its row is left out. --readme replaces the tables between the markers there.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ sys.path.insert(0, str(ROOT))
 WORKERS = 2
 LIMIT_S = 10.0
 MARKERS = ("<!-- benchmarks/compare.py -->", "<!-- end -->")
-SIGNATURE = "def conv2d(x, w, b=None, stride=1, padding=0):\n"
-CRASHING = ["import os\nos._exit(3)\n" + SIGNATURE + "    return x\n",
-            SIGNATURE + "    import ctypes\n    return ctypes.string_at(0)\n",
-            SIGNATURE + "    return conv2d(x, w)\n"]
-HANGING = [SIGNATURE + "    while True:\n        pass\n", "while True:\n    pass\n"]
+ENTRIES = {"conv2d": "def conv2d(x, w, b=None, stride=1, padding=0):\n    ",
+           "residual-block": "import torch\nclass BasicBlock(torch.nn.Module):\n"
+                             "    def __init__(self, in_channels, out_channels, stride=1):\n        "}
+"""each needs one statement more"""
+CRASHING = ["os._exit(3)", "__import__('ctypes').string_at(0)", "sys.setrecursionlimit(100); (f := lambda: f())()"]
+HANGING = ["[1 for _ in iter(int, 1)]", "__import__('time').sleep(1e6)"]
 NOTEBOOK = {"metadata": {"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"},
                          "language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
 
@@ -50,15 +52,17 @@ class Row:
     passed: int
 
 
-Grader = Callable[[dict[str, str], Path], int]
-"""(sources by student, an empty folder) -> how many passed"""
+Grader = Callable[[str, dict[str, str], Path], int]
+"""(problem, sources by student, an empty folder) -> how many passed"""
 
 
-def submissions(count: int) -> dict[str, str]:
+def submissions(slug: str, count: int) -> dict[str, str]:
     """40 % right, 50 % wrong, 6 % that crash, 4 % that hang; each text is different."""
-    answers = {kind: [p.read_text(encoding="utf-8") for p in sorted((ROOT / "solutions/conv2d" / kind).glob("*.py"))]
+    answers = {kind: [p.read_text(encoding="utf-8") for p in sorted((ROOT / "solutions" / slug / kind).glob("*.py"))]
                for kind in ("accepted", "rejected")}
-    shares = [(answers["accepted"], 40), (answers["rejected"], 50), (CRASHING, 6), (HANGING, 4)]
+    crashing, hanging = ([f"import os, sys\n{ENTRIES[slug]}{statement}\n" for statement in statements]
+                         for statements in (CRASHING, HANGING))
+    shares = [(answers["accepted"], 40), (answers["rejected"], 50), (crashing, 6), (hanging, 4)]
     found: dict[str, str] = {}
     for sources, share in shares:
         for i in range(max(1, count * share // 100)):
@@ -66,11 +70,11 @@ def submissions(count: int) -> dict[str, str]:
     return found
 
 
-def prep(sources: dict[str, str], folder: Path) -> int:
+def prep(slug: str, sources: dict[str, str], folder: Path) -> int:
     (folder / "in").mkdir()
     for name, source in sources.items():
         (folder / "in" / f"{name}.py").write_text(source, encoding="utf-8")
-    subprocess.run([sys.executable, str(ROOT / "benchmarks" / "batch.py"), "--child", "conv2d", str(folder / "in"),
+    subprocess.run([sys.executable, str(ROOT / "benchmarks" / "batch.py"), "--child", slug, str(folder / "in"),
                     str(folder / "out"), str(WORKERS), "local"], check=True, stdout=subprocess.DEVNULL,
                    env=os.environ | {"PYTHONPATH": str(ROOT)})
     from grader.batch.store import read
@@ -79,19 +83,19 @@ def prep(sources: dict[str, str], folder: Path) -> int:
         return store.statuses().get("accepted", 0)
 
 
-def pytest(sources: dict[str, str], folder: Path) -> int:
+def pytest(slug: str, sources: dict[str, str], folder: Path) -> int:
     def one(item: tuple[str, str]) -> bool:
         file = folder / f"{item[0]}.py"
         file.write_text(item[1], encoding="utf-8")
         return ended_well([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                           "problems/conv2d/test_hidden.py", "--attempt", str(file), "--in-process"], ROOT)
+                           f"problems/{slug}/test_hidden.py", "--attempt", str(file), "--in-process"], ROOT)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return sum(pool.map(one, sources.items()))
 
 
 def otter(command: Path) -> Grader:
-    def grade(sources: dict[str, str], folder: Path) -> int:
+    def grade(_: str, sources: dict[str, str], folder: Path) -> int:
         tests = folder / "tests"
         tests.mkdir()
         for i, code in enumerate(assertions()):
@@ -121,7 +125,7 @@ def otter(command: Path) -> Grader:
 
 
 def nbgrader(command: Path) -> Grader:
-    def grade(sources: dict[str, str], folder: Path) -> int:
+    def grade(_: str, sources: dict[str, str], folder: Path) -> int:
         (folder / "nbgrader_config.py").write_text(
             f"c = get_config()\nc.ExecutePreprocessor.timeout = {LIMIT_S:.0f}\nc.CourseDirectory.course_id = 'bench'\n"
             f"c.ClearSolutions.code_stub = {{'python': 'raise NotImplementedError'}}\n")
@@ -203,33 +207,19 @@ def ended_well(command: list[str], folder: Path) -> bool:
         process.wait()
 
 
-def table(rows: list[Row], right: int, count: int, runs: int) -> str:
+def table(slug: str, rows: list[Row], right: int, count: int, runs: int) -> str:
     ours = rows[0].seconds
-    lines = [f"| grader | seconds a submission | times prep's | passed ({right} are right) |",
+    lines = [f"| {slug}: grader | seconds a submission | times prep's | passed ({right} are right) |",
              "|---|--:|--:|--:|"]
     lines += [f"| {row.name} | {row.seconds:.3f} | {row.seconds / ours:.1f} | {row.passed} |" for row in rows]
-    lines.append(f"\n{count} submissions of conv2d (40 % right, 50 % wrong, 6 % crash, 4 % hang), median of {runs} "
+    lines.append(f"\n{count} submissions of {slug} (40 % right, 50 % wrong, 6 % crash, 4 % hang), median of {runs} "
                  f"run{'s' * (runs > 1)}, {os.cpu_count()} cores, Python {platform.python_version()}.")
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--quick", action="store_true", help="20 submissions, one run")
-    parser.add_argument("--readme", type=Path)
-    parser.add_argument("--otter", type=Path)
-    parser.add_argument("--nbgrader", type=Path)
-    options = parser.parse_args()
-    runs, count = (1, 20) if options.quick else (options.runs, options.count)
-    sources = submissions(count)
-    graders: dict[str, Grader] = {"prep batch, bubblewrap": prep, "pytest, a process each": pytest}
-    for name, path, make in (("otter-grader", options.otter, otter), ("nbgrader", options.nbgrader, nbgrader)):
-        if path and path.exists():
-            graders[name] = make(path.absolute())
-        else:
-            print(f"{name} is left out: --{name.partition('-')[0]} PATH", file=sys.stderr)
+def compare(slug: str, graders: dict[str, Grader], count: int, runs: int) -> str:
+    """The table of one problem."""
+    sources = submissions(slug, count)
     took: dict[str, list[float]] = {name: [] for name in graders}
     passed: dict[str, int] = {}
     for _ in range(runs):  # they take turns, so that a slow minute of the machine hits all alike
@@ -237,13 +227,36 @@ def main() -> None:
             folder = Path(tempfile.mkdtemp(prefix="prep-compare-"))
             try:
                 begin = time.perf_counter()
-                passed[name] = grade(sources, folder)
+                passed[name] = grade(slug, sources, folder)
                 took[name].append((time.perf_counter() - begin) / len(sources))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-            print(f"{name}: {took[name][-1]:.3f} s a submission, {passed[name]} passed", file=sys.stderr, flush=True)
-    text = table([Row(name, statistics.median(took[name]), passed[name]) for name in graders],
-                 max(1, count * 40 // 100), len(sources), runs)
+            print(f"{slug}, {name}: {took[name][-1]:.3f} s a submission, {passed[name]} passed", file=sys.stderr,
+                  flush=True)
+    rows = [Row(name, statistics.median(took[name]), passed[name]) for name in graders]
+    return table(slug, rows, max(1, count * 40 // 100), len(sources), runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--torch-count", type=int, default=40)
+    parser.add_argument("--quick", action="store_true", help="20 submissions, one run")
+    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--otter", type=Path)
+    parser.add_argument("--nbgrader", type=Path)
+    options = parser.parse_args()
+    runs = 1 if options.quick else options.runs
+    counts = [20, 20] if options.quick else [options.count, options.torch_count]
+    own: dict[str, Grader] = {"prep batch, bubblewrap": prep, "pytest, a process each": pytest}
+    graders = dict(own)
+    for name, path, make in (("otter-grader", options.otter, otter), ("nbgrader", options.nbgrader, nbgrader)):
+        if path and path.exists():
+            graders[name] = make(path.absolute())
+        else:
+            print(f"{name} is left out: --{name.partition('-')[0]} PATH", file=sys.stderr)
+    text = "\n\n".join([compare("conv2d", graders, counts[0], runs), compare("residual-block", own, counts[1], runs)])
     print(text)
     if options.readme:
         page = options.readme.read_text(encoding="utf-8")
