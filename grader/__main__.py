@@ -30,8 +30,8 @@ def main() -> None:
     try:
         load_cli().main()
     except SystemExit as end:
-        if "torch" in sys.modules:
-            _leave(end.code if isinstance(end.code, int) else 1)
+        if "torch" in sys.modules and isinstance(end.code, int):
+            _leave(end.code)
         raise
 
 
