@@ -19,7 +19,8 @@ _SYSTEM = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/
 def rules(tops: Iterable[str], covered: Iterable[str]) -> dict[str, list[str]]:
     """What to allow so that all below `tops` can be read, but for what is `covered`.
 
-    {"read": files and folders with all that is in them, "list": folders of which only the names of their entries}
+    {"read": files, and folders with all that is in them; "list": folders of which only names can be read, theirs and
+    those of all that lies below}
     """
     found: dict[str, list[str]] = {"read": [], "list": []}
     hidden = [os.path.realpath(path) for path in covered]
@@ -32,8 +33,10 @@ def rules(tops: Iterable[str], covered: Iterable[str]) -> dict[str, list[str]]:
             found["read"].append(path)
         else:
             found["list"].append(path)
-            for entry in os.scandir(path):
-                add(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
+            with contextlib.suppress(OSError):  # what cannot be listed cannot be read either
+                for entry in os.scandir(path):
+                    if not entry.is_symlink():  # a rule would be for what it points to, wherever that is
+                        add(entry.path)
 
     for top in dict.fromkeys(os.path.realpath(top) for top in tops):
         if os.path.exists(top):
@@ -41,10 +44,11 @@ def rules(tops: Iterable[str], covered: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def restrict(own: str, read: Iterable[str], list_: Iterable[str], devices: Iterable[str] = ()) -> None:
+def restrict(own: str, tops: Iterable[str] = (), covered: Iterable[str] = (), devices: Iterable[str] = ()) -> None:
     """Confine this process, its threads to come and its children, for good.
 
-    own: the one folder that can be written to. devices: files below /dev that it may use, besides the plain ones.
+    own: the one folder that can be written to. tops, covered: what can be read (see `rules`), besides the little that
+    the C library asks the system for. devices: files below /dev that it may use, besides the plain ones.
     Raises OSError where the kernel has no Landlock.
     """
     from landlockpy import AccessFS, Ruleset, Scope
@@ -53,13 +57,15 @@ def restrict(own: str, read: Iterable[str], list_: Iterable[str], devices: Itera
     special = (AccessFS.EXECUTE | AccessFS.MAKE_CHAR | AccessFS.MAKE_BLOCK | AccessFS.MAKE_SOCK | AccessFS.MAKE_FIFO
                | AccessFS.IOCTL_DEV)
     use = AccessFS.READ_FILE | AccessFS.WRITE_FILE
+    allowed = rules(tops, covered)
     with Ruleset(scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL) as ruleset:
         ruleset.allow_path(own, everything & ~special)
-        for paths, access in ((list_, AccessFS.READ_DIR), (_PLAIN_DEVICES, use), (devices, use | AccessFS.IOCTL_DEV)):
+        granted = ((allowed["list"], AccessFS.READ_DIR), (_PLAIN_DEVICES, use), (devices, use | AccessFS.IOCTL_DEV))
+        for paths, access in granted:
             for path in paths:
                 with contextlib.suppress(FileNotFoundError):
                     ruleset.allow_path(path, access)
-        for path in (*read, *_SYSTEM):
+        for path in (*allowed["read"], *_SYSTEM):
             with contextlib.suppress(FileNotFoundError, PermissionError):  # what cannot be opened needs no rule
                 ruleset.allow_path(path, look if os.path.isdir(path) else AccessFS.READ_FILE)
         ruleset.restrict()
@@ -67,7 +73,7 @@ def restrict(own: str, read: Iterable[str], list_: Iterable[str], devices: Itera
 
 def trial() -> None:
     """Confine this process and see whether that holds. Raises OSError where it does not."""
-    restrict(os.getcwd(), [], [])
+    restrict(os.getcwd())
     try:
         os.listdir("/")
     except PermissionError:

@@ -30,7 +30,6 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grader.attempt import landlock
 from grader.attempt.outcomes import AttemptStopped
 from grader.paths import bank_root
 from grader.problem import Problem
@@ -57,6 +56,8 @@ if not syscalls.refuse():
 """
 _TORCH_COMPANIONS = ("nvidia", "triton", "cuda", "functorch", "torchgen", "sympy", "gmpy2", "yaml", "markupsafe",
                      "optree", "mpmath")
+_LIBRARIES = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/opt/nvidia")
+"""what the dynamic linker reads"""
 _turns = itertools.count()
 SWEPT_S = 3600.0
 """how old a folder is that a judge no longer alive has left, before another one removes it"""
@@ -123,7 +124,9 @@ class Process:
             options["seal"] = {"folder": self.folder, "tmp_mb": 0, "hide": covered}
         options["hidden"] = [*options["hidden"], *hide]
         if isolation == "landlock":
-            options["landlock"] = _readable((*hidden_folders(), *_shortcuts(problem), *hide)) | {
+            options["landlock"] = {
+                "tops": [os.path.realpath(sys.base_prefix), *site_packages(), *_LIBRARIES],
+                "covered": [*hidden_folders(), *_shortcuts(problem), *hide],
                 "devices": _gpu_nodes() if device != "cpu" else []}
         try:
             if zygote is not None:
@@ -427,15 +430,6 @@ def preload(problem: Problem) -> list[str]:
     first made."""
     wanted = ["torch", "torch._dynamo"] if problem.kind == "training" else ["torch"]
     return wanted if problem.uses_torch else []
-
-
-@functools.cache
-def _readable(covered: tuple[str, ...]) -> dict[str, list[str]]:
-    """What Landlock is to let an attempt read."""
-    libraries = [path for path in ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
-                                   "/opt/nvidia") if os.path.exists(path)]
-    found = landlock.rules([os.path.realpath(sys.base_prefix), *site_packages(), *libraries], covered)
-    return {"read": found["read"], "list_": found["list"]}
 
 
 def zygote_key(problem: Problem) -> tuple[str, ...]:
