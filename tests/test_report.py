@@ -395,7 +395,7 @@ def test_a_real_verdict_conforms_to_the_schema(make_problem: MakeProblem) -> Non
     conforms(document)
     assert [case["status"] for case in document["cases"]] == ["passed", "wrong-answer", "passed"]
     assert document["cases"][1]["max_error"] == "inf"
-    assert document["isolation"] in ("bubblewrap", "process")
+    assert document["isolation"] in ("bubblewrap", "landlock", "process")
     for source in ("def f(x):\n    raise NotImplementedError\n", "import socket\ndef f(x): return x\n", "def f(x:\n"):
         conforms(json.loads(report.as_json(judge.grade(problem, source))))
 
