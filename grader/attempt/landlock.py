@@ -45,13 +45,14 @@ def rules(tops: Iterable[str], covered: Iterable[str]) -> dict[str, list[str]]:
 
 
 def restrict(own: str, tops: Iterable[str] = (), covered: Iterable[str] = (), devices: Iterable[str] = ()) -> None:
-    """Confine this process, its threads to come and its children, for good.
+    """Confine this process, its threads to come and its children, for good; where the kernel can (ABI 8), also the
+    threads that a library has started already.
 
     own: the one folder that can be written to. tops, covered: what can be read (see `rules`), besides the little that
     the C library asks the system for. devices: files below /dev that it may use, besides the plain ones.
     Raises OSError where the kernel has no Landlock.
     """
-    from landlockpy import AccessFS, Ruleset, Scope
+    from landlockpy import AccessFS, RestrictFlag, Ruleset, Scope
 
     look, everything = AccessFS.READ_FILE | AccessFS.READ_DIR, ~AccessFS.NONE
     special = (AccessFS.EXECUTE | AccessFS.MAKE_CHAR | AccessFS.MAKE_BLOCK | AccessFS.MAKE_SOCK | AccessFS.MAKE_FIFO
@@ -68,7 +69,7 @@ def restrict(own: str, tops: Iterable[str] = (), covered: Iterable[str] = (), de
         for path in (*allowed["read"], *_SYSTEM):
             with contextlib.suppress(FileNotFoundError, PermissionError):  # what cannot be opened needs no rule
                 ruleset.allow_path(path, look if os.path.isdir(path) else AccessFS.READ_FILE)
-        ruleset.restrict()
+        ruleset.restrict(RestrictFlag.TSYNC)
 
 
 def trial() -> None:
