@@ -1567,7 +1567,7 @@ def _python_for(somebody: dict[str, Any]) -> str:
             except OSError as error:
                 reasons.append(f"{python}: {error.strerror}")
                 continue
-            if found.stdout.startswith("bubblewrap"):
+            if found.stdout.startswith(("bubblewrap", "landlock")):
                 return python
             reasons.append(f"{python}: {found.stdout.strip() or found.stderr.strip().splitlines()[-1]}")
     pytest.skip(f"user {SOMEBODY} cannot run these tests (PREP_TEST_USER_PYTHON may name an interpreter that they can "
