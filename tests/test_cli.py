@@ -370,6 +370,30 @@ def test_a_pipe_that_closes_changes_no_exit_code(env: dict[str, str], problem: P
     assert process.wait() == 1
 
 
+ENDING = """
+import atexit, sys, types
+from grader import __main__ as start
+class Slow:
+    def __del__(self): print("taken apart")
+sys.modules["torch"] = types.ModuleType("torch")
+sys.modules["torch"].slow = Slow()
+atexit.register(lambda: print("tidied up"))
+def main():
+    print("verdict", end="")
+    sys.exit({code})
+start.load_cli = lambda: types.SimpleNamespace(main=main)
+start.main()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_end_is_quick_where_torch_was_used(code: int) -> None:
+    """All that was printed arrives, what was registered for the end runs, and Torch is not taken apart."""
+    done = subprocess.run([sys.executable, "-c", ENDING.format(code=code)], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+                          check=False)
+    assert (done.returncode, done.stdout) == (code, "verdicttidied up\n")
+
+
 # For the machine, and for authors
 
 

@@ -326,6 +326,19 @@ def test_progress_counts_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\n" not in stream.getvalue()
 
 
+def test_progress_draws_failures_at_once_and_passes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = Terminal(), [100.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    with report.progress("toy") as on_case:
+        for case in (GOOD, GOOD, GOOD, FAILED, GOOD):
+            on_case(case)
+        now[0] += 2 * report.BLINK_S
+        on_case(GOOD)
+    drawn = [frame.strip() for frame in stream.getvalue().split("\r") if "passed" in frame]
+    assert drawn == [f"Grading toy: {count}" for count in ("1 passed", "3 passed, 1 failed", "5 passed, 1 failed")]
+
+
 def test_verifying_shows_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
