@@ -252,6 +252,8 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
         if want != got:
             raise CheckFailure(f"{name} has the wrong dtype", why=why, calls=calls,
                                expected=f"dtype {want}", actual=f"dtype {got}")
+    if bool((array == wanted).all()):  # the common case, at a twentieth of the cost of what follows
+        return
     # a scalar's dtype is not compared, so it must not choose its own tolerance either
     default_rtol = _tolerance(expected) if scalar else max(_tolerance(expected), _tolerance(actual))
     rtol = default_rtol if rtol is None else rtol

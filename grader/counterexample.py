@@ -14,6 +14,8 @@ from grader.check import is_tensor
 
 INLINE = 120
 """array elements written out in code; larger arrays go to a file"""
+LEFT_OUT = "saved = ...  # inputs too large to print"
+"""stands in code where larger arrays go nowhere"""
 
 
 @dataclass(eq=False)
@@ -52,7 +54,8 @@ def weight(calls: Iterable[Call]) -> int:
 
 
 def render(calls: Iterable[Call], latest: int, store: Path | None) -> str | None:
-    """The `latest` calls, and what they hang on, as code. Arrays over INLINE elements are saved to `store` (.npz).
+    """The `latest` calls, and what they hang on, as code. Arrays over INLINE elements are saved to `store` (.npz), or
+    left out where that is None.
 
     Returns None where there was no call.
     """
@@ -85,7 +88,9 @@ class _Writer:
         head = [f"import {module}" + (" as np" if module == "numpy" else "") for module in sorted(self.modules)]
         if self.imports:
             head.append(f"from attempt import {', '.join(sorted(self.imports))}")
-        if self.saved and self.store:
+        if self.saved and not self.store:
+            head.append(LEFT_OUT)
+        elif self.saved and self.store:
             head.append(f"saved = np.load({str(self.store)!r})")
             self.store.parent.mkdir(parents=True, exist_ok=True)
             np.savez(self.store, **self.saved)
@@ -177,8 +182,6 @@ class _Writer:
     def save(self, value: np.ndarray[Any, Any]) -> str:
         name = f"a{len(self.saved)}"
         self.saved[name] = value
-        if self.store is None:
-            return f"...  # ndarray {value.dtype} {value.shape}"
         return f"saved[{name!r}]"
 
 

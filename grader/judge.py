@@ -6,13 +6,16 @@ The answer's process is started first and imports its libraries while the judge 
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
+import functools
 import os
 import platform
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader import __version__
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
 
 OnCase = Callable[[Case], None]
 OnLog = Callable[[dict[str, Any]], None]
+INPUTS_KEPT_S = 7 * 24 * 3600.0
+"""for so long can a counterexample be run whose inputs are too large to print"""
 
 
 def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
           fail_fast: bool = False, isolation: str | None = None, zygote: launch.Zygote | None = None,
           suite: LoadedSuite | None = None, speed: bool = True, plan: Plan | None = None,
-          on_log: OnLog | None = None) -> Verdict:
+          on_log: OnLog | None = None, keep_inputs: bool = True) -> Verdict:
     """The verdict on `source` as an answer to `problem`.
 
     filename: only for messages. on_case: told of each case as it ends. fail_fast: stop at the first failing case.
@@ -43,6 +48,7 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
     attempt from it. suite: the problem's suite, where it is loaded already. speed: also time an accepted answer against
     the reference.
     plan: how a training problem is graded; at the profile smoke where None. on_log: told what the answer logs.
+    keep_inputs: save those of failed cases that are too large to print, so that the counterexamples can be run.
     Raises nothing but KeyboardInterrupt: a fault of the judge's own is a verdict too.
     """
     begin = time.perf_counter()
@@ -58,7 +64,7 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
                 problem = profiles.equip(problem, plan)
             process = launch.start(problem, isolation=isolation, zygote=zygote, threads=plan.threads if plan else 1,
                                    device=plan.device if plan else "cpu", hide=_held_back(plan))
-            verdict = _run(problem, source, process, on_case, fail_fast, suite, speed, plan, on_log)
+            verdict = _run(problem, source, process, on_case, fail_fast, suite, speed, plan, on_log, keep_inputs)
     except PrepError as error:  # data that is not there or is broken
         verdict = judge_error(problem.slug, str(error))
     except AttemptStopped as stopped:
@@ -109,7 +115,7 @@ def _before_running(problem: Problem, source: str, filename: str) -> Verdict | N
     except (ValueError, RecursionError, MemoryError) as error:
         return Verdict(problem.slug, Status.RUNTIME_ERROR, f"Python cannot read this file: {error}")
     try:
-        same = problem.starter.exists() and _same_code(tree, problem.starter.read_text(encoding="utf-8"))
+        same = problem.starter.exists() and _alike(tree, _parsed(problem.starter.read_text(encoding="utf-8")))
         violation = rules.find_in_source(tree, problem.rules.libraries, problem.rules.forbid)
     except RecursionError:
         return Verdict(problem.slug, Status.RUNTIME_ERROR, "This file is nested too deeply to be read.",
@@ -127,15 +133,28 @@ def _before_running(problem: Problem, source: str, filename: str) -> Verdict | N
     return None
 
 
-def _same_code(tree: ast.Module, other: str) -> bool:
+@functools.lru_cache(maxsize=64)
+def _parsed(source: str) -> ast.Module | None:
     try:
-        return ast.dump(tree) == ast.dump(ast.parse(other))
+        return ast.parse(source)
     except SyntaxError:
+        return None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two pieces of code differ in layout and comments at most."""
+    if type(one) is not type(other):
         return False
+    if isinstance(one, ast.AST):
+        return all(_alike(getattr(one, name, None), getattr(other, name, None)) for name in one._fields)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
 
 
 def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase | None, fail_fast: bool,
-         loaded: LoadedSuite | None, speed: bool, plan: Plan | None, on_log: OnLog | None) -> Verdict:
+         loaded: LoadedSuite | None, speed: bool, plan: Plan | None, on_log: OnLog | None,
+         keep_inputs: bool) -> Verdict:
     if problem.uses_torch:
         import torch
 
@@ -155,7 +174,7 @@ def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase
         if fault := _entry_fault(entry, attempt, signatures.get(entry.name)):
             return Verdict(problem.slug, Status.RUNTIME_ERROR, fault,
                            fix=f"The prompt has the signature:  prep show {problem.slug}")
-    store = state_dir() / "counterexamples" / f"{problem.slug}-{os.getpid()}.npz"
+    store = _inputs_folder() / f"{problem.slug}-{os.getpid()}.npz" if keep_inputs else None
     try:
         loaded = loaded or suite.LoadedSuite(suite.SuitePlugin(problem, attempt))
         plugin = loaded.plugin
@@ -173,6 +192,16 @@ def _run(problem: Problem, source: str, process: launch.Process, on_case: OnCase
     if verdict.accepted and problem.speed and speed:
         verdict = _with_speed(problem, plugin, attempt, verdict)
     return verdict
+
+
+def _inputs_folder() -> Path:
+    """Where inputs too large to print are saved; those of old gradings are forgotten."""
+    folder, now = state_dir() / "counterexamples", time.time()
+    for file in folder.glob("*.npz"):
+        with contextlib.suppress(OSError):  # another judge is forgetting it too
+            if now - file.stat().st_mtime > INPUTS_KEPT_S:
+                file.unlink()
+    return folder
 
 
 def _held_back(plan: Plan | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ class SuitePlugin:
     """Runs one suite against one attempt and collects a Case per test.
 
     attempt: what the fixture hands out; needs `log`, `begin_case(seed)` and `end_case() -> printed text`.
-    store: where counterexamples too large to print are saved, or None.
+    store: where inputs too large to print are saved, as files named after it, one for each case; or None.
     """
 
     def __init__(self, problem: Problem, attempt: Any, store: Path | None = None,
@@ -205,7 +205,7 @@ class SuitePlugin:
         if self._lab is not None and counterexample.weight(self._attempt.log.calls) > TRAINING_ELEMENTS:
             calls = 0  # a whole data set explains nothing
         try:
-            code = counterexample.render(self._attempt.log.calls, calls, self._store)
+            code = counterexample.render(self._attempt.log.calls, calls, self._file(item))
         except Exception as problem:  # a counterexample is a help, never a reason to lose the verdict
             code = f"# could not be written as code: {problem!r}"
         details: dict[str, Any] = {"counterexample": code, "duration_s": duration_s, "output": output}
@@ -233,6 +233,12 @@ class SuitePlugin:
             details |= {"message": f"the test could not use what the answer returned: {type(error).__name__}: {error}"
                         if not isinstance(error, AssertionError) else f"this does not hold: {error}"}
         self._record(self._case(item, status, 0.0, **details))
+
+    def _file(self, item: pytest.Item) -> Path | None:
+        """Where the inputs of a case are saved, if they must be."""
+        if self._store is None:
+            return None
+        return self._store.with_name(f"{self._store.stem}-{self.collected.index(item.name)}.npz")
 
     def _fault(self, error: BaseException) -> str | None:
         """The traceback, where `error` is our own: raised in the reference or inside the grader."""
@@ -312,8 +318,6 @@ class LoadedSuite:
         if len(set(plugin.collected)) != len(plugin.collected):
             raise JudgeFault("two tests of the suite have the same name")
         self.items = list(collector.session.items)
-        # nobody reads pytest's own account of a failure, and writing it takes longer than the test
-        collector.session.config.option.tbstyle = "native"
         if [item.name for item in self.items] != plugin.collected:
             raise JudgeFault("pytest would run other tests than it collected")
 
@@ -353,6 +357,14 @@ class _Collector:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.errors.append(str(report.longrepr))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+        """Nobody reads pytest's own account of a failure, and writing it takes longer than the test."""
+        raised = call.excinfo
+        outcome: Literal["passed", "failed", "skipped"] = (
+            "passed" if raised is None else "skipped" if raised.errisinstance(pytest.skip.Exception) else "failed")
+        return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, call.when)  # type: ignore[arg-type]
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # pytest's own Session.Interrupted is a KeyboardInterrupt too

@@ -33,21 +33,22 @@ class WarmJudge:
         self._suites: dict[str, tuple[Stamp, LoadedSuite]] = {}
 
     def grade(self, problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
-              fail_fast: bool = False, speed: bool = True, plan: Plan | None = None) -> Verdict:
+              fail_fast: bool = False, speed: bool = True, plan: Plan | None = None,
+              keep_inputs: bool = True) -> Verdict:
         """As `judge.grade`. A zygote that died is replaced, and what it was asked for is asked again, once."""
         judge.use_one_thread()
         with contextlib.suppress(JudgeFault):  # the judge meets it again, and says so in a verdict
             loaded = self._suite(problem)
-            return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, loaded)
-        return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, None)
+            return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, keep_inputs, loaded)
+        return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, keep_inputs, None)
 
     def _grade(self, problem: Problem, source: str, filename: str, on_case: OnCase | None, fail_fast: bool,
-               speed: bool, plan: Plan | None, loaded: LoadedSuite | None) -> Verdict:
+               speed: bool, plan: Plan | None, keep_inputs: bool, loaded: LoadedSuite | None) -> Verdict:
         for last in (False, True):
             zygote = self._zygote(problem)
             verdict = judge.grade(problem, source, filename=filename, on_case=on_case, fail_fast=fail_fast,
                                   isolation=self.isolation, zygote=zygote, suite=loaded, speed=speed,
-                                  plan=plan)
+                                  plan=plan, keep_inputs=keep_inputs)
             if last or zygote is None or zygote.alive or verdict.status is Status.ACCEPTED:
                 break
         return verdict

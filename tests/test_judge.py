@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from grader.judge import grade
+from grader.paths import state_dir
 from grader.problem import Problem
 from grader.verdict import Status, Verdict
 
@@ -313,3 +315,49 @@ def test_nothing_is_left_in_the_temporary_folder(toy: Problem, monkeypatch: pyte
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     judge(toy, "import pathlib\npathlib.Path('left').write_text('x')\ndef f(x): return x")
     assert not list(tmp_path.glob("prep-*"))
+
+
+def test_every_counterexample_keeps_its_own_inputs(make_problem: Callable[..., Problem]) -> None:
+    """Inputs too large to print lie in files; those of a later case must not replace the ones of an earlier case."""
+    problem = make_problem(entry=["f(x)"], solution="def f(x): return x\n", suite="""
+        import numpy as np
+        from grader import check
+
+        def test_rising(attempt, reference):
+            check.agrees(attempt.f, reference.f, np.arange(200.0))
+
+        def test_falling(attempt, reference):
+            check.agrees(attempt.f, reference.f, -np.arange(300.0))
+    """)
+    cases = judge(problem, "def f(x): return x + 1").cases
+    for case, expected in zip(cases, [np.arange(200.0), -np.arange(300.0)], strict=True):
+        assert case.counterexample
+        found: dict[str, Any] = {"f": lambda x: x}
+        call = [line for line in case.counterexample.splitlines() if not line.startswith("from attempt")]
+        exec("\n".join([*call[:-1], f"shown = {call[-1]}"]), found)
+        np.testing.assert_array_equal(found["shown"], expected)
+    saved = [line for case in cases for line in (case.counterexample or "").splitlines() if "np.load" in line]
+    assert len(saved) == len(set(saved)) == 2
+
+
+def test_inputs_need_not_be_kept(make_problem: Callable[..., Problem]) -> None:
+    problem = make_problem(entry=["f(x)"], solution="def f(x): return x\n", suite="""
+        import numpy as np
+        from grader import check
+
+        def test_f(attempt, reference):
+            check.agrees(attempt.f, reference.f, np.arange(200.0))
+    """)
+    [case] = judge(problem, "def f(x): return x + 1", keep_inputs=False).cases
+    assert case.counterexample == ("import numpy as np\nfrom attempt import f\n"
+                                   "saved = ...  # inputs too large to print\nf(saved['a0'])")
+    assert not list(state_dir().glob("counterexamples/*"))
+
+
+@pytest.mark.parametrize("source", [
+    "# a comment\ndef f( x ):\n    raise NotImplementedError('write me')  # here\n",
+])
+def test_layout_does_not_start_an_answer(toy: Problem, source: str) -> None:
+    toy.starter.write_text("def f(x):\n    raise NotImplementedError('write me')\n")
+    assert judge(toy, source).message == "attempt.py is still the starter."
+    assert judge(toy, source.replace("write me", "later")).message != "attempt.py is still the starter."

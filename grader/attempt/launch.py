@@ -27,6 +27,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,20 +71,30 @@ INSIDE = "/attempt"
 """in a sandbox: the one folder an attempt can write to, in memory and gone with it"""
 
 
-def site_packages() -> list[str]:
+def site_packages() -> tuple[str, ...]:
     """The folders that third-party packages are imported from."""
+    return _site_packages(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _site_packages(search: tuple[str, ...]) -> tuple[str, ...]:
     known = {sysconfig.get_paths()[key] for key in ("purelib", "platlib")}
-    found = [path for path in sys.path if path and os.path.isdir(path)
+    found = [path for path in search if path and os.path.isdir(path)
              and (path in known or os.path.basename(path) in ("site-packages", "dist-packages"))]
-    return list(dict.fromkeys([*found, *(path for path in known if os.path.isdir(path))]))
+    return tuple(dict.fromkeys([*found, *(path for path in known if os.path.isdir(path))]))
 
 
-def import_path() -> list[str]:
+def import_path() -> tuple[str, ...]:
     """sys.path of an attempt: the standard library and site-packages; never the checkout, never .pth files."""
+    return _import_path(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _import_path(search: tuple[str, ...]) -> tuple[str, ...]:
     base = os.path.realpath(sys.base_prefix)
-    standard = [path for path in sys.path
-                if path and os.path.realpath(path).startswith(base + os.sep) and "-packages" not in path]
-    return list(dict.fromkeys(standard + site_packages()))
+    standard = (path for path in search
+                if path and os.path.realpath(path).startswith(base + os.sep) and "-packages" not in path)
+    return tuple(dict.fromkeys((*standard, *_site_packages(search))))
 
 
 def _shortcuts(problem: Problem) -> list[str]:
@@ -382,10 +393,10 @@ class Zygote:
         if self._standby is None:
             self._standby = Process(problem, self.isolation, zygote=self)
 
-    def take(self, terms: tuple[Any, ...]) -> Process | None:
+    def take(self, terms: Callable[[], tuple[Any, ...]]) -> Process | None:
         """The process that was prepared, where it is alive and one on these terms is wanted."""
         found, self._standby = self._standby, None
-        if found is not None and (found.terms != terms or not found.connected):
+        if found is not None and (found.terms != terms() or not found.connected):
             found.close()
             return None
         return found
@@ -409,6 +420,12 @@ class Forked:
 
     def wait(self, timeout: float = 1.0) -> int:
         deadline = time.monotonic() + timeout
+        with contextlib.suppress(OSError):  # it has been waited for already, or the kernel is older than 5.3
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                select.select([descriptor], [], [], timeout if self._code is None else 0)
+            finally:
+                os.close(descriptor)
         while self._code is None:
             try:
                 self._code = self._zygote.exit_code(self.pid)
@@ -440,9 +457,9 @@ def zygote_key(problem: Problem) -> tuple[str, ...]:
 def _options(problem: Problem, threads: int, device: str = "cpu") -> dict[str, Any]:
     limits = problem.limits
     return {
-        "path": import_path(), "here": str(HERE), "threads": threads, "uid": 0,
+        "path": list(import_path()), "here": str(HERE), "threads": threads, "uid": 0,
         "preload": preload(problem), "libraries": list(problem.rules.libraries),
-        "hidden": hidden_folders(), "frame_bytes": limits.frame_mb << 20,
+        "forbid": list(problem.rules.forbid), "hidden": hidden_folders(), "frame_bytes": limits.frame_mb << 20,
         "device": device,
         # CUDA reserves address space by the terabyte
         "memory_bytes": 0 if device != "cpu" else (limits.memory_mb << 20) * 5 // 4, "disk_bytes": limits.disk_mb << 20,
@@ -638,7 +655,8 @@ def start(problem: Problem, *, isolation: str | None = None, threads: int = 1, z
     level = zygote.isolation if zygote else isolation or probe()[0]
     if device != "cpu" and zygote is not None:
         level, zygote = zygote.isolation, None
-    if zygote is not None and (waiting := zygote.take((problem.limits, _options(problem, threads, device), hide))):
+    waiting = zygote and zygote.take(lambda: (problem.limits, _options(problem, threads, device), hide))
+    if waiting:
         waiting.begin("importing the libraries", problem.limits.start_s)
         return waiting
     return Process(problem, level, threads=threads, zygote=zygote, device=device, hide=hide)

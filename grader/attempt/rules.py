@@ -348,22 +348,43 @@ def _line(frame: FrameType | None, filename: str) -> int | None:
     return None
 
 
-def forbid_names(names: Sequence[str], filename: str, report: Report) -> None:
-    """Replace each dotted name, wherever a loaded module holds the same object, by a function that reports its use."""
-    overrides: Any = sys.modules.get("numpy._core.overrides")
-    for dotted in names:
-        module_name, _, attribute = dotted.rpartition(".")
-        # by what is loaded, not by getattr: that would import NumPy's old names
-        found = vars(sys.modules[module_name]).get(attribute) if module_name in sys.modules else None
-        if found is None:
-            continue
-        stand_in = _reporter(dotted, filename, report)
-        for module in list(sys.modules.values()):
-            if isinstance(module, ModuleType):
-                for key, value in list(vars(module).items()):
-                    if value is found:
-                        setattr(module, key, stand_in)
-        getattr(overrides, "ARRAY_FUNCTIONS", set()).discard(found)  # NumPy's own list of the originals
+class Forbidden:
+    """Objects that an answer may not use, and every name in a loaded module that stands for one.
+
+    To find those names takes a look at all that is loaded, which copies most of the memory of a process just forked:
+    a zygote looks before it forks.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """names: dotted; those that are not loaded are left out."""
+        self._objects: dict[int, tuple[str, Any]] = {}
+        self._holders: list[tuple[ModuleType, str, str]] = []
+        for dotted in names:
+            module, _, attribute = dotted.rpartition(".")
+            # by what is loaded, not by getattr: that would import NumPy's old names
+            found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+            if found is not None:
+                self._objects.setdefault(id(found), (dotted, found))
+        for loaded in list(sys.modules.values()) if self._objects else ():
+            self.look_into(loaded)
+
+    def look_into(self, module: ModuleType) -> None:
+        """Note the names that `module` has for what is forbidden."""
+        if isinstance(module, ModuleType):
+            for name, value in list(vars(module).items()):
+                if id(value) in self._objects:
+                    self._holders.append((module, name, self._objects[id(value)][0]))
+
+    def replace(self, filename: str, report: Report) -> None:
+        """From here on, those names stand for functions that report their use; the objects themselves are forgotten."""
+        stand_ins = {dotted: _reporter(dotted, filename, report) for dotted, _ in self._objects.values()}
+        for module, name, dotted in self._holders:
+            setattr(module, name, stand_ins[dotted])
+        overrides: Any = sys.modules.get("numpy._core.overrides")
+        for _, found in self._objects.values():
+            getattr(overrides, "ARRAY_FUNCTIONS", set()).discard(found)  # NumPy's own list of the originals
+        self._objects.clear()
+        self._holders.clear()
 
 
 def _reporter(dotted: str, filename: str, report: Report) -> Callable[..., Any]:

@@ -45,8 +45,9 @@ class Callback:
 class Worker:
     """Serves one attempt over one connection."""
 
-    def __init__(self, sock: socket.socket, max_bytes: int) -> None:
-        self.sock, self.reader = sock, wire.Reader(sock, max_bytes)
+    def __init__(self, sock: socket.socket, max_bytes: int, forbidden: rules.Forbidden | None = None) -> None:
+        """forbidden: what the answer may not use, where that has been looked for already."""
+        self.sock, self.reader, self.forbidden = sock, wire.Reader(sock, max_bytes), forbidden
         self.objects: dict[int, Any] = {}
         self.numbers: dict[int, int] = {}
         self.counts: dict[int, int] = {}
@@ -247,7 +248,11 @@ class Worker:
         if kit is not None:
             self.kit = module = sys.modules["kit"] = ModuleType("kit")
             _execute(kit, module, "kit.py")
-        rules.forbid_names(forbid, FILENAME, self.violation)
+        if self.forbidden is None:
+            self.forbidden = rules.Forbidden(forbid)
+        elif kit is not None:
+            self.forbidden.look_into(self.kit)
+        self.forbidden.replace(FILENAME, self.violation)
         if forbid_ops:
             self.watch = rules.operator_watch(forbid_ops, FILENAME, self.violation)
         module = self.module
@@ -411,18 +416,22 @@ def _die_with_the_judge() -> None:
 def main(options: dict[str, Any]) -> None:
     """Import the libraries, give up every right, and serve. `options` come from launch.py."""
     if options.get("zygote"):
-        for name in options["preload"]:
+        # the others, each attempt would import for itself; NumPy leaves its random numbers to whoever asks first
+        for name in ("resource", "numpy.random", *options["preload"]):
             __import__(name)
+        if "torch" in sys.modules:
+            from grader.attempt import gradients
         _die_with_the_judge()
         zygote(socket.socket(fileno=options["fd"]))
     if "seal" in options and "hide" in options["seal"]:
         with contextlib.suppress(OSError):  # a help where there is no sandbox, no promise
-            _seal(options["fd"], **options["seal"])
+            _enter_table(options["fd"])
+            _seal(**options["seal"])
             os.chdir(options["folder"])
     sock = socket.socket(fileno=options["fd"])
     os.set_inheritable(options["fd"], False)
     sock.setblocking(True)
-    worker = Worker(sock, options["frame_bytes"])
+    worker = Worker(sock, options["frame_bytes"], options.get("forbidden"))
     for name in options["preload"]:
         with contextlib.suppress(ImportError):
             __import__(name)
@@ -445,6 +454,7 @@ def zygote(control: socket.socket) -> None:
     import signal
 
     ended: dict[int, int] = {}
+    forbidden: dict[tuple[str, ...], rules.Forbidden] = {}
 
     def reap(*_: object) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -452,16 +462,24 @@ def zygote(control: socket.socket) -> None:
                 ended[found[0]] = os.waitstatus_to_exitcode(found[1])
 
     signal.signal(signal.SIGCHLD, reap)
-    gc.freeze()
     while True:
         message, fds, _, _ = socket.recv_fds(control, 1 << 18, 2)
         if not message:
             _exit(0)
         options = json.loads(message)
         if "wait" in options:
+            reap()
             control.send(str(ended.pop(options["wait"], "running")).encode())
             continue
-        pid = os.fork()
+        names = tuple(options["forbid"])
+        if names not in forbidden:
+            forbidden[names] = rules.Forbidden(names)
+            gc.collect()
+            gc.freeze()
+        sandboxed = "seal" in options and "hide" not in options["seal"]
+        # root may have the kernel make a process the first of a new table; others must make the table, and fork again
+        apart = sandboxed and os.getuid() == 0
+        pid = _fork_apart() if apart else os.fork()
         if pid:
             for fd in fds:
                 os.close(fd)
@@ -473,46 +491,67 @@ def zygote(control: socket.socket) -> None:
         for standard in (1, 2):
             os.dup2(fds[1], standard)
         os.close(fds[1])
-        if "seal" in options and "hide" not in options["seal"]:
-            _seal(fds[0], **options["seal"])
+        if sandboxed:
+            if not apart:
+                _enter_table(fds[0])
+            _seal(**options["seal"])
         os.chdir(options["folder"])
         os.environ.update(HOME=options["folder"], TMPDIR=options["folder"])
-        options["fd"] = fds[0]
+        options["fd"], options["forbidden"] = fds[0], forbidden[names]
         main(options)
 
 
-def _seal(connection: int, folder: str, tmp_mb: int, hide: list[str] | None = None) -> None:
-    """Put this process into namespaces of its own: process table, network, memory segments, mounts, and (where the
-    caller is not root) users. Returns in the first process of that table; the one that called waits for it and ends as
-    it ends.
+_MOUNTS, _UTS, _IPC, _USERS, _PROCESSES, _NETWORK = (
+    0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 
-    folder: the one the attempt may write to; with tmp_mb, a file system in memory is mounted there. hide: without a
-    sandbox around it, folders to cover; everything but `folder` is then read-only.
-    Raises OSError where the system refuses: an attempt that should be in a sandbox then does not start.
-    """
+
+def _call(name: str, *args: Any) -> None:
+    """A function of the C library that returns 0. Raises OSError where it does not."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*args):
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 
-    def call(name: str, *args: Any) -> None:
-        if getattr(libc, name)(*args):
-            raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 
-    mounts, uts, ipc, user, pid, net = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+def _fork_apart() -> int:
+    """As os.fork; the child is the first process of a table of its own."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    try:
+        _call("unshare", _PROCESSES)
+        pid = os.fork()
+        if pid:
+            _call("setns", own, _PROCESSES)  # a table can be asked for once, or it is that of all children to come
+        return pid
+    finally:
+        os.close(own)
+
+
+def _enter_table(connection: int) -> None:
+    """Return in the first process of a new table; the one that called waits for it and ends as it ends."""
     root = os.getuid() == 0
     uid, gid = os.getuid(), os.getgid()
-    call("unshare", mounts | uts | ipc | pid | net | (0 if root else user))
+    _call("unshare", _PROCESSES | (0 if root else _USERS))
     if not root:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
-    child = os.fork()
-    if child:
+    if child := os.fork():
         os.close(connection)
         _die_with_the_judge()
         os.closerange(1, 3)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         _exit(code if code >= 0 else 128 - code)
+
+
+def _seal(folder: str, tmp_mb: int, hide: list[str] | None = None) -> None:
+    """Put this process, the first of its table, into namespaces of its own: network, memory segments, mounts.
+
+    folder: the one the attempt may write to; with tmp_mb, a file system in memory is mounted there. hide: without a
+    sandbox around it, folders to cover; everything but `folder` is then read-only.
+    Raises OSError where the system refuses: an attempt that should be in a sandbox then does not start.
+    """
+    call = _call
+    call("unshare", _MOUNTS | _UTS | _IPC | _NETWORK)
     private, recursive, nosuid_nodev_noexec = 1 << 18, 1 << 14, 2 | 4 | 8
     call("mount", None, b"/", None, private | recursive, None)
     if tmp_mb:

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,6 @@ GRACE_S = 60.0
 JUDGING = ("attempt/*.py", "check.py", "counterexample.py", "datasets.py", "judge.py", "lab.py", "problem.py",
            "profiles.py", "properties.py", "suite.py", "surrogates.py", "training.py", "verdict.py", "warm.py")
 """the code that a verdict depends on; reports and the command line are not among it"""
-
-SAVED = re.compile(r"^saved = np\.load\(.*\)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,13 @@ class Executor(Protocol):
 
 def grade(judge: WarmJudge, problem: Problem, source: str, terms: Terms) -> Verdict:
     """One verdict, the same wherever and whenever it is reached but for its times: it names no file of this machine."""
-    verdict = judge.grade(problem, source, speed=terms.speed, plan=terms.plan(problem))
-    told = f"saved = ...  # inputs too large to print; to have them:  prep grade {problem.slug} FILE"
+    from grader.counterexample import LEFT_OUT  # with NumPy, which only those that grade need
+
+    verdict = judge.grade(problem, source, speed=terms.speed, plan=terms.plan(problem), keep_inputs=False)
+    told = f"{LEFT_OUT}; to have them:  prep grade {problem.slug} FILE"
     return dataclasses.replace(verdict, cases=tuple(
-        dataclasses.replace(case, counterexample=SAVED.sub(told, case.counterexample)) if case.counterexample else case
-        for case in verdict.cases))
+        dataclasses.replace(case, counterexample=case.counterexample.replace(LEFT_OUT, told))
+        if case.counterexample else case for case in verdict.cases))
 
 
 def deadline_s(problem: Problem, terms: Terms) -> float:
