@@ -336,6 +336,7 @@ def test_every_counterexample_keeps_its_own_inputs(make_problem: Callable[..., P
         call = [line for line in case.counterexample.splitlines() if not line.startswith("from attempt")]
         exec("\n".join([*call[:-1], f"shown = {call[-1]}"]), found)
         np.testing.assert_array_equal(found["shown"], expected)
+        found["saved"].close()
     saved = [line for case in cases for line in (case.counterexample or "").splitlines() if "np.load" in line]
     assert len(saved) == len(set(saved)) == 2
 

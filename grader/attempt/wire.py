@@ -9,6 +9,8 @@ containers and in depth, and anything malformed is a WireError.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import re
 import socket
@@ -30,14 +32,20 @@ MAX_ODD_KEYS = 10_000
 """dict keys other than strings: their hashes can be chosen to collide, so there must not be many"""
 MAX_INT_BITS = 1 << 16
 MAX_DIMS = 32
+MAX_DESCRIPTION = 512
+"""bytes of MessagePack that say what an array is: dtype, shape, where it lies"""
 READ_AHEAD = 1 << 16
 """bytes; holds the table of the lengths of MAX_BUFFERS arrays"""
 
 (TUPLE, BIGINT, COMPLEX, ARRAY, TENSOR, SCALAR, SLICE, DTYPE, ELLIPSIS, SET, RANGE, GENERATOR, DEVICE, REF) = range(14)
+_CASTABLE = frozenset("?bBhHiIlLqQefd")
+"""dtypes that a memoryview can take for bytes"""
 _ARRAY_DTYPE = re.compile(r"[<>|=]?([?biufc]\d{1,2}|[SU]\d{1,6}|[mM]8(\[\w+\])?)")
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 _TORCH_DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
                  "float32", "float64", "bfloat16", "complex64", "complex128")
+
+_NOTHING = contextlib.nullcontext()
 
 Buffer = bytearray | memoryview
 
@@ -131,13 +139,16 @@ class Encoder:
         layout, flat = _layout(plain.flags.c_contiguous, plain.flags.f_contiguous), plain
         data = np.ascontiguousarray(flat.T if layout == 1 else flat)
         index = self._buffer(data)
-        return self._ext(ARRAY, [plain.dtype.str, list(plain.shape), index, layout])
+        return self._ext(ARRAY, b"\x94" + _description(plain.dtype.str, plain.shape) + _placement(index, layout))
 
     def _buffer(self, data: np.ndarray[Any, Any]) -> int:
         if len(self.buffers) >= MAX_BUFFERS:
             raise WireError(f"more than {MAX_BUFFERS} arrays in one message")
-        raw = data.reshape(-1).view(np.uint8) if data.size else np.empty(0, np.uint8)
-        self.buffers.append(memoryview(raw))  # type: ignore[arg-type]
+        if data.dtype.char in _CASTABLE and data.size:
+            self.buffers.append(memoryview(data).cast("B"))  # type: ignore[arg-type]
+        else:
+            raw = data.reshape(-1).view(np.uint8) if data.size else np.empty(0, np.uint8)
+            self.buffers.append(memoryview(raw))  # type: ignore[arg-type]
         return len(self.buffers) - 1
 
     def _scalar(self, value: np.generic) -> Any:
@@ -147,19 +158,65 @@ class Encoder:
 
     def _torch_tensor(self, value: Any) -> msgpack.ExtType:
         torch = sys.modules["torch"]
-        name = str(value.dtype).removeprefix("torch.")
-        if name not in _TORCH_DTYPES or value.layout is not torch.strided or value.device.type == "meta":
+        name = _torch_names(torch).get(value.dtype)
+        if name is None or value.layout is not torch.strided or (not value.is_cpu and value.device.type == "meta"):
             return self._ext(REF, self._reference(value))
         extra = self._tensor(value) if self._tensor else None
-        with torch._C._DisableTorchDispatch():
-            plain, layout = value.detach(), 0
-            if plain.device.type != "cpu" or plain.is_conj() or plain.is_neg() or not plain.is_contiguous():
+        ordinary = type(value) is torch.Tensor and not value.requires_grad
+        with _NOTHING if ordinary else torch._C._DisableTorchDispatch():
+            plain, layout = value if ordinary else value.detach(), 0
+            if not plain.is_cpu or plain.is_conj() or plain.is_neg() or not plain.is_contiguous():
                 plain, flat, layout = _flattened(torch, plain)
             else:
-                flat = plain.reshape(-1)
+                flat = plain
             array = flat.view(torch.int16).numpy() if name == "bfloat16" else flat.numpy()
         index = self._buffer(array)
-        return self._ext(TENSOR, [name, list(plain.shape), index, layout, extra])
+        return self._ext(TENSOR, b"\x95" + _description(name, plain.shape) + _placement(index, layout)
+                         + (b"\xc0" if extra is None else self._pack(extra)))
+
+
+# The content of an array's extension is the MessagePack list [dtype, shape, index of its buffer, memory layout], a
+# tensor's has what the gradients need to know as well. A suite sends the same few kinds by the thousand, so they are
+# written from parts that are kept, and read once.
+
+@functools.lru_cache(maxsize=1024)
+def _description(dtype: str, shape: tuple[int, ...]) -> bytes:
+    return bytes(msgpack.packb(dtype)) + bytes(msgpack.packb(list(shape)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _placement(index: int, layout: int) -> bytes:
+    return bytes(msgpack.packb(index)) + bytes(msgpack.packb(layout))
+
+
+@functools.lru_cache(maxsize=1024)
+def _array_fields(content: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int, int, int]:
+    """(dtype, shape, index, layout, bytes). Raises WireError for anything else."""
+    name, shape, index, layout = _of(msgpack.unpackb(content), list)
+    dtype, dims = _numpy_dtype(name), _shape(shape)
+    return dtype, dims, _of(index, int), layout, math.prod(dims) * dtype.itemsize
+
+
+@functools.lru_cache(maxsize=1024)
+def _tensor_fields(content: bytes) -> tuple[Any, tuple[int, ...], int, int, int] | None:
+    """The same of a tensor that gradients need to know nothing of; None for another."""
+    name, shape, index, layout, extra = _of(msgpack.unpackb(content), list)
+    return _torch_fields(name, shape, index, layout) if extra is None else None
+
+
+def _torch_fields(name: Any, shape: Any, index: Any, layout: Any) -> tuple[Any, tuple[int, ...], int, int, int]:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        raise WireError("a Torch tensor where Torch is not in use")
+    if name not in _TORCH_DTYPES:
+        raise WireError(f"a tensor of dtype {name!r}")
+    dtype, dims = getattr(torch, name), _shape(shape)
+    return dtype, dims, _of(index, int), layout, math.prod(dims) * dtype.itemsize
+
+
+@functools.cache
+def _torch_names(torch: Any) -> dict[Any, str]:
+    return {getattr(torch, name): name for name in _TORCH_DTYPES if hasattr(torch, name)}
 
 
 def _flattened(torch: Any, value: Any) -> tuple[Any, Any, int]:
@@ -241,13 +298,16 @@ class Decoder:
             return int.from_bytes(raw, "little", signed=True)
         if code == ELLIPSIS:
             return Ellipsis
+        if code == ARRAY and len(raw) <= MAX_DESCRIPTION:
+            return self._array(*_array_fields(raw))
+        if code == TENSOR and raw[-1:] == b"\xc0" and len(raw) <= MAX_DESCRIPTION and (known := _tensor_fields(raw)):
+            return self._torch_tensor(*known, None)
         content = self._unpack(raw)
         if code == TUPLE:
             return tuple(_of(content, list))
-        if code == ARRAY:
-            return self._array(*_of(content, list))
         if code == TENSOR:
-            return self._torch_tensor(*_of(content, list))
+            name, shape, index, layout, extra = _of(content, list)
+            return self._torch_tensor(*_torch_fields(name, shape, index, layout), extra)
         if code == SCALAR:
             name, data = content
             return np.frombuffer(_of(data, bytes), dtype=_numpy_dtype(name))[0]
@@ -281,9 +341,9 @@ class Decoder:
         self._taken[index] = True
         return buffer
 
-    def _array(self, name: Any, shape: Any, index: Any, layout: Any) -> np.ndarray[Any, Any]:
-        dtype, dims = _numpy_dtype(name), _shape(shape)
-        buffer = self._take(index, math.prod(dims) * dtype.itemsize)
+    def _array(self, dtype: np.dtype[Any], dims: tuple[int, ...], index: int, layout: int,
+               size: int) -> np.ndarray[Any, Any]:
+        buffer = self._take(index, size)
         if layout == 1:
             return np.frombuffer(buffer, dtype).reshape(dims[::-1]).T
         dense = np.frombuffer(buffer, dtype).reshape(dims)
@@ -293,14 +353,9 @@ class Decoder:
             return wide[..., ::2]
         return dense
 
-    def _torch_tensor(self, name: Any, shape: Any, index: Any, layout: Any, extra: Any) -> Any:
-        torch = sys.modules.get("torch")
-        if torch is None:
-            raise WireError("a Torch tensor where Torch is not in use")
-        if name not in _TORCH_DTYPES:
-            raise WireError(f"a tensor of dtype {name!r}")
-        dtype, dims = getattr(torch, name), _shape(shape)
-        buffer = self._take(index, math.prod(dims) * dtype.itemsize)
+    def _torch_tensor(self, dtype: Any, dims: tuple[int, ...], index: int, layout: int, size: int, extra: Any) -> Any:
+        torch = sys.modules["torch"]
+        buffer = self._take(index, size)
         # never a view of anything: an answer may change it in place, as it may the caller's own tensor
         if not len(buffer):
             value = torch.empty(dims, dtype=dtype)
