@@ -9,14 +9,17 @@ what the learner reads as the reason. Authors can run a suite by hand:
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib.util
 import inspect
 import os
 import sys
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -163,14 +166,23 @@ class SuitePlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        return True if self._over(item) else None
+
+    def _over(self, item: pytest.Item) -> bool:
         """Once the attempt is over, what is left is not run."""
         if self.stopped or self.fault:
             self._record(self._case(item, NOT_RUN, 0.0))
             return True
-        return None
+        return False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        with self._judging(item):
+            return (yield)
+
+    @contextlib.contextmanager
+    def _judging(self, item: pytest.Item) -> Iterator[None]:
+        """What happens in here is the item's case."""
         begin = time.perf_counter()
         error: BaseException | None = None
         try:
@@ -178,15 +190,29 @@ class SuitePlugin:
             if properties is not None:
                 properties.shrinking = not self._failed
             self._attempt.begin_case(_seed(item))
-            return (yield)
-        except KeyboardInterrupt:
-            raise
+            yield
         except BaseException as caught:
             error = caught
             raise
         finally:
             if not isinstance(error, KeyboardInterrupt):
                 self._finish(item, error, time.perf_counter() - begin)
+
+    def call(self, item: pytest.Function, needs: Needs) -> None:
+        """Run a test that needs nothing of pytest, as pytest would. Raises JudgeFault where its fixtures break."""
+        if self._over(item):
+            return
+        try:
+            values = {name: self._fixture(name, item) for name in needs.fixtures} | needs.parameters
+        except Exception:
+            raise JudgeFault(traceback.format_exc()) from None
+        with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception), self._judging(item):
+            item.obj(**values)
+
+    def _fixture(self, name: str, item: pytest.Item) -> Any:
+        if name == "attempt":
+            return self._attempt
+        return self.load_reference() if name == "reference" else np.random.default_rng(_seed(item))
 
     @property
     def _failed(self) -> bool:
@@ -242,8 +268,6 @@ class SuitePlugin:
 
     def _fault(self, error: BaseException) -> str | None:
         """The traceback, where `error` is our own: raised in the reference or inside the grader."""
-        import traceback
-
         if isinstance(error, AssertionError | pytest.fail.Exception):
             return None
         frames = traceback.extract_tb(error.__traceback__)
@@ -318,14 +342,19 @@ class LoadedSuite:
         if len(set(plugin.collected)) != len(plugin.collected):
             raise JudgeFault("two tests of the suite have the same name")
         self.items = list(collector.session.items)
+        self._needs = [_needs(item) for item in self.items]
         if [item.name for item in self.items] != plugin.collected:
             raise JudgeFault("pytest would run other tests than it collected")
 
     def run(self, *, fail_fast: bool = False) -> None:
         """Run every test in order. Raises JudgeFault where a test ended without a verdict."""
         plugin = self.plugin
-        for item, after in zip(self.items, [*self.items[1:], None]):
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
+        for item, needs, after in zip(self.items, self._needs, [*self.items[1:], None]):
+            if needs is not None:
+                assert isinstance(item, pytest.Function)
+                plugin.call(item, needs)
+            else:
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
             case = plugin.cases.get(item.name)
             if case is None:  # skipped, or broken outside its call
                 raise JudgeFault(plugin.fault or f"{item.name} ended without a verdict")
@@ -339,6 +368,31 @@ _UNUSED = ("terminal", "capture", "cacheprovider", "junitxml", "doctest", "paste
            "setupplan", "setuponly", "logging", "unraisableexception", "threadexception", "faulthandler", "recwarn",
            "legacypath", "unittest", "reports", "tmpdir", "monkeypatch", "warnings", "subtests")
 """pytest's own plugins that a hidden suite has no use for, and need not wait for"""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a test is called with, where that is all it needs: names of our own fixtures, and values by name."""
+
+    fixtures: tuple[str, ...]
+    parameters: dict[str, Any]
+
+
+def _needs(item: pytest.Item) -> Needs | None:
+    """None where the test needs pytest: other fixtures, other marks, a class, an assert that pytest explains.
+
+    pytest takes half a millisecond to set a test up, as long as many tests of a suite take themselves.
+    """
+    if type(item) is not pytest.Function or item.cls is not None or inspect.iscoroutinefunction(item.obj):
+        return None
+    parameters = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+    fixtures = set(item.fixturenames) - set(parameters) - {"request"}
+    asked = inspect.signature(item.obj).parameters
+    plain = (fixtures <= {"attempt", "reference", "rng"} and {*asked} - {*parameters} <= fixtures
+             and {*parameters} <= {*asked} - {*vars(item.module)}  # a fixture by that name would be asked for the value
+             and {mark.name for mark in item.iter_markers()} <= {"points", "visible", "parametrize"}
+             and "@pytest_ar" not in inspect.unwrap(item.obj).__code__.co_names)
+    return Needs(tuple(name for name in asked if name in fixtures), parameters) if plain else None
 
 
 class _Collector:
