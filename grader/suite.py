@@ -206,8 +206,13 @@ class SuitePlugin:
             values = {name: self._fixture(name, item) for name in needs.fixtures} | needs.parameters
         except Exception:
             raise JudgeFault(traceback.format_exc()) from None
-        with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception), self._judging(item):
-            item.obj(**values)
+        try:
+            with self._judging(item):
+                item.obj(**values)
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException:  # it is in the case
+            pass
 
     def _fixture(self, name: str, item: pytest.Item) -> Any:
         if name == "attempt":
