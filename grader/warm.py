@@ -37,6 +37,7 @@ class WarmJudge:
               keep_inputs: bool = True) -> Verdict:
         """As `judge.grade`. A zygote that died is replaced, and what it was asked for is asked again, once."""
         judge.use_one_thread()
+        self._zygote(problem)  # it imports its libraries while the suite is loaded here
         with contextlib.suppress(JudgeFault):  # the judge meets it again, and says so in a verdict
             loaded = self._suite(problem)
             return self._grade(problem, source, filename, on_case, fail_fast, speed, plan, keep_inputs, loaded)

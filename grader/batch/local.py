@@ -74,7 +74,7 @@ class LocalPool:
             if not left and idle == len(self._workers):
                 return
             for _ in range(min(self.size - len(self._workers), left - idle)):
-                self._workers.append(_Worker(self.terms, self._scratch.name))
+                self._workers.append(_Worker(self.terms, self._scratch.name, self._free_core()))
             for worker in self._woken():
                 if (verdict := worker.take()) is not None:
                     done, worker.task = worker.task, None
@@ -95,6 +95,14 @@ class LocalPool:
                         again.append(done)
                 elif worker.ready:
                     self._stillborn = 0
+
+    def _free_core(self) -> int | None:
+        """The core of the next worker, where each has one of its own: a judge and its attempt take turns, and to wake
+        each other on the same core costs a fifth less than across two."""
+        if sys.platform != "linux" or self.terms.threads > 1 or self.size != cores():
+            return None
+        taken = {worker.core for worker in self._workers}
+        return next((core for core in sorted(os.sched_getaffinity(0)) if core not in taken), None)
 
     def _woken(self) -> list[_Worker]:
         """Workers with something to say, and those that are dead or late; waits for one."""
@@ -124,15 +132,17 @@ class LocalPool:
 class _Worker:
     """The parent's side of one worker process."""
 
-    def __init__(self, terms: Terms, scratch: str) -> None:
+    def __init__(self, terms: Terms, scratch: str, core: int | None) -> None:
         self.task: Task | None = None
+        self.core = core
         self.ready = False
         self.deadline = time.monotonic() + START_S
         self.folder = Path(tempfile.mkdtemp(prefix="worker-", dir=scratch))
         self.folder.chmod(0o711)
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, terms, str(self.folder)), daemon=True)
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, terms, str(self.folder), core),
+                                                    daemon=True)
         with _no_interrupt():  # Ctrl-C reaches the whole process group; only the parent acts on it
             self.process.start()
         theirs.close()
@@ -209,8 +219,11 @@ def _tail(path: Path) -> str:
     return ""
 
 
-def _serve(connection: Connection[object, object], terms: Terms, folder: str) -> None:
+def _serve(connection: Connection[object, object], terms: Terms, folder: str, core: int | None) -> None:
     """A worker's life."""
+    if core is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a container may not allow it
+            os.sched_setaffinity(0, {core})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
