@@ -46,13 +46,22 @@ def made(factory: Callable[..., Any], args: tuple[Any, ...], *calls: tuple[Any, 
     """`factory(*args)`, after methods of the object were called one after the other: made(attempt.Net, (3, 5),
     ("double",), ("load_state_dict", state), ("eval",)). Each is (name, *arguments). All go in one message, which is
     why."""
+    return _make(factory, args, calls, last=False)
+
+
+def outcome(factory: Callable[..., Any], args: tuple[Any, ...], *calls: tuple[Any, ...]) -> Any:
+    """As `made`, but what the last of the calls returns; ("", x) calls the object itself."""
+    return _make(factory, args, calls, last=True)
+
+
+def _make(factory: Callable[..., Any], args: tuple[Any, ...], calls: Sequence[tuple[Any, ...]], *, last: bool) -> Any:
     remote = getattr(type(factory), "_prep_made", None)
     if remote is not None:
-        return remote(factory, args, calls)
-    target = factory(*args)
+        return remote(factory, args, calls, last)
+    target = found = factory(*args)
     for name, *rest in calls:
-        getattr(target, name)(*rest)
-    return target
+        found = (getattr(target, name) if name else target)(*rest)
+    return found if last else target
 
 
 def is_tensor(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from grader import check
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.attempt.proxy import Attempt, Handle
+from grader.counterexample import render
 from grader.verdict import Status
 
 Answer = Callable[..., Attempt]
@@ -145,6 +148,41 @@ def test_handles(answer: Answer) -> None:
     assert list(attempt.count(3)) == [(0, [0]), (1, [1]), (2, [2])]
     with pytest.raises(AttributeError):
         _ = box.missing
+
+
+COUNTER = """
+    class Counter:
+        def __init__(self, start): self.total = start
+        def add(self, n):
+            self.total += n
+            return self.total
+        def __call__(self, factor): return self.total * factor
+        def itself(self): return self
+"""
+
+
+def test_an_object_and_its_methods_in_one_message(answer: Answer) -> None:
+    here: dict[str, Any] = {}
+    exec(textwrap.dedent(COUNTER), here)
+    attempt = answer(COUNTER)
+    before = attempt._connection.messages
+    remote = check.made(attempt.Counter, (1,), ("add", 2), ("add", 3))
+    assert attempt._connection.messages == before + 1
+    for counter in (remote, check.made(here["Counter"], (1,), ("add", 2), ("add", 3))):
+        assert counter.total == 6 and counter(2) == 12
+    for factory in (attempt.Counter, here["Counter"]):
+        assert check.outcome(factory, (1,), ("add", 2), ("", 10)) == 30
+        assert check.outcome(factory, (1,), ("add", 2)) == 3
+        assert check.outcome(factory, (1,), ("add", 2), ("itself",)).total == 3
+        with pytest.raises(AttributeError, match="none"):
+            check.outcome(factory, (1,), ("none",), ("add", 2))
+
+
+def test_calls_in_one_message_are_told_one_by_one(answer: Answer) -> None:
+    attempt = answer(COUNTER)
+    check.outcome(attempt.Counter, (1,), ("add", 2), ("", 10))
+    assert render(attempt.log.calls, 1, None) == ("from attempt import Counter\nobj = Counter(1)\nobj.add(2)\n"
+                                                  "obj(10)")
 
 
 def test_released_handles_are_forgotten(answer: Answer) -> None:

@@ -143,13 +143,13 @@ class Function:
         call = self._connection.log.add(Call(self.__name__, args, kwargs))
         return self._connection.observe("method", None, [self.__name__], args, kwargs, call)
 
-    def _prep_made(self, args: tuple[Any, ...], calls: Sequence[tuple[Any, ...]]) -> Any:
-        """Call it, and then methods of what it returns, in one message (see check.made)."""
+    def _prep_made(self, args: tuple[Any, ...], calls: Sequence[tuple[Any, ...]], last: bool) -> Any:
+        """Call it, and then methods of what it returns, in one message (see check.made and check.outcome)."""
         log = self._connection.log
-        origin = log.add(Call(self.__name__, args, {}))
+        origin = made = log.add(Call(self.__name__, args, {}))
         for name, *rest in calls:
-            log.add(Call(origin, tuple(rest), {}, name))
-        return self._connection.do("made", None, [self.__name__, args, calls], origin=origin)
+            origin = log.add(Call(made, tuple(rest), {}, name))
+        return self._connection.do("made", None, [self.__name__, args, calls, last], origin=origin if last else made)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

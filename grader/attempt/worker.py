@@ -200,11 +200,11 @@ class Worker:
             method, *args = args
             return list(getattr(target, method)(*args, **kwargs))
         if name == "made":
-            factory, arguments, calls = args
-            made = getattr(target, factory)(*arguments)
+            factory, arguments, calls, last = args
+            made = result = getattr(target, factory)(*arguments)
             for method, *arguments in calls:
-                getattr(made, method)(*arguments)
-            return made
+                result = (getattr(made, method) if method else made)(*arguments)
+            return result if last else made
         if name == "next":
             try:
                 return [True, next(target)]
