@@ -4,9 +4,10 @@
                                  [--otter VENV/bin/otter] [--nbgrader VENV/bin/nbgrader]
 
 conv2d (NumPy) is graded by all, residual-block (Torch) by prep and pytest. prep runs its hidden suite, with two
-workers. pytest runs the same suite, a process each, two at a time, each with one thread: Torch's own would fight for
-the cores, and take 2.7 times as long. otter-grader and nbgrader run eight assertions in
-their own formats: otter a process each, two at a time, nbgrader in one process, as it does. What hangs is ended after
+workers. pytest runs the same suite, a process each: one after another, as a loop in the shell would, and two at a time,
+as a careful teacher would, each with one thread (Torch's own would fight for the cores, and take 2.7 times as long).
+otter-grader and nbgrader run eight assertions in their own formats: otter a process each, two at a time, nbgrader in
+one process, as it does. What hangs is ended after
 LIMIT_S, from outside where the grader has no limit of its own; it is graded apart and once, since its cost is that of
 the limit. Install the last two into environments of their own; without one, its row is left out. --readme replaces
 the tables between the markers there.
@@ -90,16 +91,19 @@ def prep(slug: str, sources: dict[str, str], folder: Path) -> int:
         return store.statuses().get("accepted", 0)
 
 
-def pytest(slug: str, sources: dict[str, str], folder: Path) -> int:
-    def one(item: tuple[str, str]) -> bool:
-        file = folder / f"{item[0]}.py"
-        file.write_text(item[1], encoding="utf-8")
-        return ended_well([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                           f"problems/{slug}/test_hidden.py", "--attempt", str(file), "--in-process"], ROOT,
-                          OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+def pytest(at_a_time: int, **environment: str) -> Grader:
+    def grade(slug: str, sources: dict[str, str], folder: Path) -> int:
+        def one(item: tuple[str, str]) -> bool:
+            file = folder / f"{item[0]}.py"
+            file.write_text(item[1], encoding="utf-8")
+            return ended_well([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                               f"problems/{slug}/test_hidden.py", "--attempt", str(file), "--in-process"], ROOT,
+                              **environment)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return sum(pool.map(one, sources.items()))
+        with ThreadPoolExecutor(at_a_time) as pool:
+            return sum(pool.map(one, sources.items()))
+
+    return grade
 
 
 def otter(command: Path) -> Grader:
@@ -266,7 +270,9 @@ def main() -> None:
     options = parser.parse_args()
     runs, count = (1, 20) if options.quick else (options.runs, options.count)
     for slug in options.slugs:
-        graders: dict[str, Grader] = {"prep batch, bubblewrap": prep, "pytest, a process each": pytest}
+        graders: dict[str, Grader] = {
+            "prep batch, bubblewrap": prep, "pytest, one process after another": pytest(1),
+            "pytest, two processes at a time": pytest(WORKERS, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")}
         if slug == "conv2d":
             for name, path, make in (("otter-grader", options.otter, otter), ("nbgrader", options.nbgrader, nbgrader)):
                 if path and path.exists():
