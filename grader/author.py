@@ -302,7 +302,8 @@ def _grade(task: _Task) -> Verdict:
         if zygote is None:
             zygote = _zygotes[key] = launch.Zygote(task.problem)
     plan = profiles.plan(task.problem, task.profile) if task.problem.kind == "training" else None
-    return grade(task.problem, task.source, filename=task.filename, fail_fast=task.fail_fast, zygote=zygote, plan=plan)
+    return grade(task.problem, task.source, filename=task.filename, fail_fast=task.fail_fast, zygote=zygote, plan=plan,
+                 keep_inputs=False)
 
 
 class _Proof:

@@ -390,13 +390,14 @@ def _needs(item: pytest.Item) -> Needs | None:
     """
     if type(item) is not pytest.Function or item.cls is not None or inspect.iscoroutinefunction(item.obj):
         return None
+    written = inspect.unwrap(item.obj)  # below @given and the like
     parameters = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     fixtures = set(item.fixturenames) - set(parameters) - {"request"}
     asked = inspect.signature(item.obj).parameters
     plain = (fixtures <= {"attempt", "reference", "rng"} and {*asked} - {*parameters} <= fixtures
              and {*parameters} <= {*asked} - {*vars(item.module)}  # a fixture by that name would be asked for the value
              and {mark.name for mark in item.iter_markers()} <= {"points", "visible", "parametrize"}
-             and "@pytest_ar" not in inspect.unwrap(item.obj).__code__.co_names)
+             and inspect.isfunction(written) and "@pytest_ar" not in written.__code__.co_names)
     return Needs(tuple(name for name in asked if name in fixtures), parameters) if plain else None
 
 

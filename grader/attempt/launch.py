@@ -423,7 +423,9 @@ class Forked:
         with contextlib.suppress(OSError):  # it has been waited for already, or the kernel is older than 5.3
             descriptor = os.pidfd_open(self.pid)
             try:
-                select.select([descriptor], [], [], timeout if self._code is None else 0)
+                ended = select.poll()
+                ended.register(descriptor, select.POLLIN)
+                ended.poll(timeout * 1000 if self._code is None else 0)
             finally:
                 os.close(descriptor)
         while self._code is None:
