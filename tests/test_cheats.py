@@ -208,8 +208,8 @@ class Slow:
     while True: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 """),
     "recurses without end": ({E}, HEAD + SIGNATURE + "    return conv2d(x, w, b, stride, padding)\n"),
-    # The hash of a tuple recurses on the C stack and counts no levels: the stack ends, in time linear in the depth (repr
-    # looks through all the levels above at each one, and runs into the time limit on a slow machine).
+    # The hash of a tuple recurses on the C stack and counts no levels: the stack ends soon. (repr looks through all the
+    # levels above at each one, and runs into the time limit on a slow machine.)
     "crashes the interpreter": ({E}, HEAD + SIGNATURE + """
     nested = ()
     for _ in range(1 << 18): nested = (nested,)

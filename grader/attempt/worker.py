@@ -497,7 +497,8 @@ def zygote(control: socket.socket) -> None:
             _seal(**options["seal"])
         os.chdir(options["folder"])
         os.environ.update(HOME=options["folder"], TMPDIR=options["folder"])
-        options["fd"], options["forbidden"] = fds[0], forbidden[names]
+        options["fd"], options["forbidden"] = fds[0], forbidden.pop(names)
+        forbidden.clear()  # they hold what other problems forbid
         main(options)
 
 
