@@ -194,27 +194,13 @@ def test_both_languages_have_the_same_words() -> None:
 
 # --- building
 
-def test_building_everything_takes_less_than_five_seconds(tmp_path: Path) -> None:
-    started = time.process_time()
-    build(tmp_path / "out", root=ROOT, draft=True)
-    assert time.process_time() - started < 5
-
-
-def test_a_change_of_one_page_takes_less_than_half_a_second(tmp_path: Path) -> None:
-    root = tmp_path / "bank"
-    for part in ("docs", "problems", "solutions"):
-        shutil.copytree(ROOT / part, root / part)
-    site = Site(root, tmp_path / "out", draft=True)
+def test_a_change_of_one_page_writes_few(bank: Path, tmp_path: Path) -> None:
+    site = Site(bank, tmp_path / "out", draft=True)
     site.build()
-    seconds = []
     for i in range(3):
-        edit(question(root), "## Answer\n", f"## Answer\nEdited {i}. ")
-        started = time.process_time()
-        changed = site.build()
-        seconds.append(time.process_time() - started)
-        assert 1 <= changed.written <= 3  # the page, its card, the index where a word is new
+        edit(question(bank), "## Answer\n", f"## Answer\nEdited {i}. ")
+        assert 1 <= site.build().written <= 3  # the page, its card, the index where a word is new
         assert f"Edited {i}." in (tmp_path / "out" / "q" / "pooling.html").read_text(encoding="utf-8")
-    assert min(seconds) < 0.5
 
 
 def test_an_unchanged_bank_writes_nothing(bank: Path, tmp_path: Path) -> None:
