@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -50,9 +51,12 @@ def given(**strategies: Any) -> Callable[[Callable[..., None]], Callable[..., No
         property_ = _Property(test, strategies)
 
         @functools.wraps(property_.checked)
-        def run(*args: Any, **fixtures: Any) -> None:
-            property_(*args, **fixtures)
+        def run(**fixtures: Any) -> None:
+            property_(**fixtures)
 
+        given_here = inspect.signature(test).parameters
+        vars(run)["__signature__"] = inspect.Signature([given_here[name] for name in given_here
+                                                        if name not in strategies])
         return run
 
     return decorate
@@ -65,22 +69,34 @@ class _Property:
         self._test, self._names = test, tuple(strategies)
         self._examples: list[dict[str, Any]] | None = None
         self._drawn: list[dict[str, Any]] = []
+        self._fixtures: dict[str, Any] = {}
 
+        # The attempt is not handed to Hypothesis, which asks a test's first argument how examples are to be run: an
+        # answer that defines execute_example would run them, or would not.
         @functools.wraps(test)
-        def recorded(*args: Any, **values: Any) -> None:
+        def recorded(**values: Any) -> None:
             self._drawn.append({name: copy.deepcopy(values[name]) for name in self._names})
-            test(*args, **values)
+            test(**self._fixtures, **values)
 
+        vars(recorded)["__signature__"] = inspect.Signature(
+            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in self._names])
         self.checked = hypothesis_given(**strategies)(recorded)
         self._quick = settings(phases=(Phase.explicit, Phase.generate))(hypothesis_given(**strategies)(recorded))
 
-    def __call__(self, *args: Any, **fixtures: Any) -> None:
+    def __call__(self, **fixtures: Any) -> None:
+        self._fixtures = fixtures
+        try:
+            self._run(fixtures)
+        finally:
+            self._fixtures = {}
+
+    def _run(self, fixtures: dict[str, Any]) -> None:
         states = {name: value.bit_generator.state for name, value in fixtures.items()
                   if isinstance(value, np.random.Generator)}
         failure: Exception | None = None
         if self._examples is not None:
             try:
-                self._again(self._examples, args, fixtures)
+                self._again(self._examples, fixtures)
                 return
             except Exception as error:
                 failure = error
@@ -91,14 +107,14 @@ class _Property:
             if restart := getattr(fixtures.get("attempt"), "begin_case_again", None):
                 restart()
         self._drawn = []
-        (self.checked if shrinking else self._quick)(*args, **fixtures)
+        (self.checked if shrinking else self._quick)()
         if failure is not None:  # failed, and now it does not
             raise failure
         self._examples = self._drawn
 
-    def _again(self, examples: list[dict[str, Any]], args: tuple[Any, ...], fixtures: dict[str, Any]) -> None:
+    def _again(self, examples: list[dict[str, Any]], fixtures: dict[str, Any]) -> None:
         for values in examples:
             try:
-                self._test(*args, **fixtures, **copy.deepcopy(values))
+                self._test(**fixtures, **copy.deepcopy(values))
             except UnsatisfiedAssumption:
                 continue

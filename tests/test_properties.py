@@ -94,3 +94,23 @@ def test_an_answer_that_fails_once_and_then_no_more_is_not_accepted(toy: Problem
     verdict = warm.grade(toy, fickle)
     assert verdict.status is Status.WRONG_ANSWER
     assert verdict.first_failure is not None and verdict.first_failure.name == "test_doubles"
+
+
+@pytest.mark.parametrize("hook", ["execute_example(run): return None", "setup_example(): raise SystemExit",
+                                  "teardown_example(example): raise SystemExit",
+                                  "hypothesis_internal_is_this_a_mock_check(): return True"])
+def test_the_answer_does_not_run_the_examples(toy: Problem, warm: WarmJudge, hook: str) -> None:
+    for judged in (judge.grade(toy, f"{FROM_100}\n\ndef {hook}\n", isolation="process"),
+                   warm.grade(toy, f"{FROM_100}\n\ndef {hook}\n")):
+        assert judged.first_failure is not None and judged.first_failure.name == "test_doubles"
+        assert "f(100)" in (judged.first_failure.counterexample or "")
+    assert judge.grade(toy, f"{RIGHT}\n\ndef {hook}\n", isolation="process").accepted
+
+
+def test_an_explicit_example_is_run_too(make_problem: Callable[..., Problem]) -> None:
+    suite = SUITE.replace("assume, given", "assume, example, given").replace(
+        "    def test_doubles", "    @example(n=123456, values=[])\n    def test_doubles")
+    answer = "def f(x):\n    return 0 if x == 123456 else 2 * x\n"
+    assert judge.grade(make_problem(suite=SUITE, solution=RIGHT), answer, isolation="process").accepted
+    verdict = judge.grade(make_problem("other", suite=suite, solution=RIGHT), answer, isolation="process")
+    assert verdict.first_failure is not None and "f(123456)" in (verdict.first_failure.counterexample or "")
