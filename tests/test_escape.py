@@ -596,7 +596,7 @@ def surroundings() -> Iterator[None]:
         patch.setenv("PREP_SECRET_MARKER", SECRET)
         if not AS_ROOT:
             mine = [path for path in Path("/proc").glob("[0-9]*") if _owner(path) == os.geteuid()]
-            threads = sum(len(list(path.glob("task/*"))) for path in mine)
+            threads = sum(len(threads_of(path)) for path in mine)
             cap = threads + 600
             resource.setrlimit(resource.RLIMIT_NPROC, (cap if hard < 0 else min(cap, hard), hard))
         yield
@@ -630,14 +630,22 @@ def toy(make_problem: Callable[..., Problem]) -> Problem:
                         solution="def f(x): return x\n", limits={"call_s": 2.0})
 
 
+def threads_of(process: Path) -> list[Path]:
+    """The folders of its threads; none where it has ended, at which glob("task/*") would raise."""
+    with contextlib.suppress(OSError):
+        return list((process / "task").iterdir())
+    return []
+
+
 def marked(mark: str) -> list[int]:
     """Processes with a thread that runs under a name; not those that have ended and wait to be forgotten."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/task/*"):
-        with contextlib.suppress(OSError):
-            state = (path / "stat").read_text().rpartition(")")[2].split()[0]
-            if state not in "ZX" and mark in (path / "comm").read_text() + (path / "cmdline").read_text("latin-1"):
-                found.add(int(path.parts[2]))
+    for process in Path("/proc").glob("[0-9]*"):
+        for path in threads_of(process):
+            with contextlib.suppress(OSError):
+                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX" and mark in (path / "comm").read_text() + (path / "cmdline").read_text("latin-1"):
+                    found.add(int(path.parts[2]))
     return sorted(found)
 
 
