@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import signal
 import textwrap
 import time
@@ -163,3 +164,18 @@ def test_a_forked_attempt_is_sealed(isolation: str, toy: Problem) -> None:
         assert (pid, parent, folder, no_new) == ("1", "0", "/attempt", "1")
         assert int(uid) != 0 and int(effective, 16) == int(permitted, 16) == 0
         assert "PREP" not in names and "HOME" in names
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before-the-answer", "without-taking-it"])
+def test_a_judge_that_leaves_is_no_fault_of_the_zygote(isolation: str, toy: Problem, answered: bool,
+                                                       capfd: pytest.CaptureFixture[str]) -> None:
+    zygote = launch.Zygote(toy, isolation=isolation)
+    try:
+        zygote._control.send(b'{"wait": 1}')
+        if answered:
+            assert select.select([zygote._control], [], [], 30)[0]
+        zygote._control.close()
+        assert zygote._popen.wait(30) == 0
+    finally:
+        zygote.close()
+    assert capfd.readouterr().err == ""

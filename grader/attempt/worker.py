@@ -461,15 +461,26 @@ def zygote(control: socket.socket) -> None:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 ended[found[0]] = os.waitstatus_to_exitcode(found[1])
 
+    def listen() -> tuple[bytes, list[int]]:
+        try:
+            message, fds, _, _ = socket.recv_fds(control, 1 << 18, 2)
+        except ConnectionError:  # the judge left without taking its last answer
+            message = b""
+        return (message, fds) if message else _exit(0)
+
+    def say(answer: object) -> None:
+        try:
+            control.send(str(answer).encode())
+        except ConnectionError:
+            _exit(0)
+
     signal.signal(signal.SIGCHLD, reap)
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 1 << 18, 2)
-        if not message:
-            _exit(0)
+        message, fds = listen()
         options = json.loads(message)
         if "wait" in options:
             reap()
-            control.send(str(ended.pop(options["wait"], "running")).encode())
+            say(ended.pop(options["wait"], "running"))
             continue
         names = tuple(options["forbid"])
         if names not in forbidden:
@@ -483,7 +494,7 @@ def zygote(control: socket.socket) -> None:
         if pid:
             for fd in fds:
                 os.close(fd)
-            control.send(str(pid).encode())
+            say(pid)
             continue
         control.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
