@@ -515,7 +515,7 @@ def test_agrees_in_eval_mode(attempt, reference, in_channels, out_channels, stri
     check_output(attempt, reference, dict(state), x, *config)
 
 
-@pytest.mark.parametrize("size", [(2, 4, 5), (1, 7, 3), (3, 2, 2)], ids=["2x4x5", "1x7x3", "3x2x2"])
+@pytest.mark.parametrize("size", [(1, 7, 3), (3, 2, 2)], ids=["1x7x3", "3x2x2"])
 @BLOCKS
 def test_agrees_in_train_mode(attempt, reference, rng, config, size):
     """The same with the statistics of the batch, a batch of one image among them."""
