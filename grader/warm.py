@@ -35,7 +35,8 @@ class WarmJudge:
     def grade(self, problem: Problem, source: str, *, filename: str = "attempt.py", on_case: OnCase | None = None,
               fail_fast: bool = False, speed: bool = True, plan: Plan | None = None,
               keep_inputs: bool = True) -> Verdict:
-        """As `judge.grade`. A zygote that died is replaced, and what it was asked for is asked again, once."""
+        """As `judge.grade`. A zygote that died is replaced, and what it was asked for is asked again; where the second
+        dies too, of a process that starts from nothing."""
         judge.use_one_thread()
         self._zygote(problem)  # it imports its libraries while the suite is loaded here
         with contextlib.suppress(JudgeFault):  # the judge meets it again, and says so in a verdict
@@ -45,12 +46,12 @@ class WarmJudge:
 
     def _grade(self, problem: Problem, source: str, filename: str, on_case: OnCase | None, fail_fast: bool,
                speed: bool, plan: Plan | None, keep_inputs: bool, loaded: LoadedSuite | None) -> Verdict:
-        for last in (False, True):
-            zygote = self._zygote(problem)
+        for ask_zygote in (True, True, False):
+            zygote = self._zygote(problem) if ask_zygote else None
             verdict = judge.grade(problem, source, filename=filename, on_case=on_case, fail_fast=fail_fast,
                                   isolation=self.isolation, zygote=zygote, suite=loaded, speed=speed,
                                   plan=plan, keep_inputs=keep_inputs)
-            if last or zygote is None or zygote.alive or verdict.status is Status.ACCEPTED:
+            if zygote is None or zygote.alive or verdict.status is Status.ACCEPTED:
                 break
         return verdict
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import select
 import signal
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -176,6 +177,66 @@ def test_a_judge_that_leaves_is_no_fault_of_the_zygote(isolation: str, toy: Prob
             assert select.select([zygote._control], [], [], 30)[0]
         zygote._control.close()
         assert zygote._popen.wait(30) == 0
+        assert zygote.last_words == ""
     finally:
         zygote.close()
     assert capfd.readouterr().err == ""
+
+
+def one_of_each_zygote() -> list[str]:
+    """A problem for each set of libraries that zygotes import."""
+    return sorted({launch.zygote_key(problem): problem.slug for problem in Bank().all()}.values())
+
+
+@pytest.mark.parametrize("slug", one_of_each_zygote())
+def test_zygotes_of_all_kinds_of_problems_fork(isolation: str, slug: str, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    problem = Bank().get(slug)
+    zygote = launch.Zygote(problem, isolation=isolation)
+    try:
+        for _ in range(2):
+            verdict = grade(problem, "raise ValueError('as far as this')", isolation=isolation, zygote=zygote)
+            assert verdict.status is Status.RUNTIME_ERROR and "as far as this" in verdict.message, verdict
+            assert zygote.alive and zygote.last_words == ""
+    finally:
+        zygote.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_problem_is_graded(isolation: str) -> None:
+    if isolation != launch.probe()[0]:
+        pytest.skip("trained once, with the isolation that learners get")
+    problem = Bank().get("cnn-mnist")
+    with WarmJudge(isolation) as judge:
+        verdict = judge.grade(problem, problem.solution.read_text())
+    assert verdict.accepted and verdict.isolation == isolation, verdict
+
+
+def test_where_no_zygote_starts_an_answer_has_a_process_of_its_own(warm: WarmJudge, toy: Problem,
+                                                                   monkeypatch: pytest.MonkeyPatch,
+                                                                   capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(launch, "preload", lambda problem: ["no_such_library"])
+    zygote = launch.Zygote(toy, isolation=warm.isolation)
+    try:
+        with pytest.raises(OSError, match="gone: Traceback(?s:.)*No module named 'no_such_library'"):
+            zygote.prepare(toy)
+        assert not zygote.alive
+    finally:
+        zygote.close()
+    warm.prepare(toy)
+    verdict = warm.grade(toy, RIGHT)
+    assert verdict.accepted and verdict.isolation == warm.isolation, verdict
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("start", ["cold", "warm"])
+def test_libraries_that_break_are_no_fault_of_the_answer(isolation: str, toy: Problem, start: str,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "preload", lambda problem: [""])  # a ValueError, where a missing module is let pass
+    if start == "cold":
+        verdict = grade(toy, RIGHT, isolation=isolation)
+    else:
+        with WarmJudge(isolation) as warm:
+            verdict = warm.grade(toy, RIGHT)
+    assert verdict.status is Status.JUDGE_ERROR, verdict

@@ -368,9 +368,10 @@ class Zygote:
         uid = 65534 if os.geteuid() == 0 else 0
         command = _bubblewrap(uid, _shortcuts(problem), zygote=True) if isolation == "bubblewrap" else []
         home = INSIDE if isolation == "bubblewrap" else tempfile.gettempdir()
+        self._errors = open(os.memfd_create("errors"), "w+b")
         with theirs:
             self._popen = subprocess.Popen(
-                [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
                 start_new_session=True, env=_environment(home, threads), pass_fds=[theirs.fileno()])
 
     @property
@@ -378,9 +379,20 @@ class Zygote:
         return self._popen.poll() is None
 
     def fork(self, options: dict[str, Any], fds: list[int]) -> Forked:
-        """A new process that serves one attempt over fds[0] and prints to fds[1]. Raises OSError where it is gone."""
-        socket.send_fds(self._control, [json.dumps(options).encode()], fds)
-        return Forked(int(self._control.recv(64)), self)
+        """A new process that serves one attempt over fds[0] and prints to fds[1]. Raises OSError where it is gone, with
+        its last words."""
+        try:
+            socket.send_fds(self._control, [json.dumps(options).encode()], fds)
+            return Forked(int(self._control.recv(64)), self)
+        except (OSError, ValueError) as error:
+            self._end()
+            raise OSError(f"the process that forks attempts is gone: {self.last_words or error}") from None
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), 4000, max(0, size - 4000)).decode(errors="replace").strip()
 
     def exit_code(self, pid: int) -> int | None:
         """How a forked process ended, or None where it has not."""
@@ -407,6 +419,10 @@ class Zygote:
             self._standby.close()
             self._standby = None
         self._control.close()
+        self._end()
+        self._errors.close()
+
+    def _end(self) -> None:
         self._popen.kill()
         self._popen.wait()
 

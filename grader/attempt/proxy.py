@@ -331,11 +331,13 @@ class Connection:
         self.received = self.messages = 0
 
     def ready(self) -> None:
-        """Wait until the libraries are imported."""
+        """Wait until the libraries are imported. Raises RuntimeError where they break: the answer has no part in it."""
         try:
             kind, _, _ = self.receive()
         except AttemptStopped as stopped:
             self.stopped = stopped
+            if stopped.status is Status.RUNTIME_ERROR:
+                raise RuntimeError(f"{stopped.message}\n{self.process.take_output()}") from None
             raise
         if kind != "ready":
             self.broken("it did not begin as it should")

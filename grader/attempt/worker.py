@@ -416,9 +416,15 @@ def _die_with_the_judge() -> None:
 def main(options: dict[str, Any]) -> None:
     """Import the libraries, give up every right, and serve. `options` come from launch.py."""
     if options.get("zygote"):
+        import tempfile
+
+        # Torch asks where temporary files go, and makes a folder there; an attempt has a folder of its own for that
+        tempfile.tempdir = os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ["TMPDIR"]
         # the others, each attempt would import for itself; NumPy leaves its random numbers to whoever asks first
         for name in ("resource", "numpy.random", *options["preload"]):
             __import__(name)
+        tempfile.tempdir = None
+        del os.environ["TORCHINDUCTOR_CACHE_DIR"]
         if "torch" in sys.modules:
             from grader.attempt import gradients
         _die_with_the_judge()
