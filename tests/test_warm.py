@@ -219,7 +219,7 @@ def test_where_no_zygote_starts_an_answer_has_a_process_of_its_own(warm: WarmJud
     monkeypatch.setattr(launch, "preload", lambda problem: ["no_such_library"])
     zygote = launch.Zygote(toy, isolation=warm.isolation)
     try:
-        with pytest.raises(OSError, match="gone: Traceback(?s:.)*No module named 'no_such_library'"):
+        with pytest.raises(OSError, match=r"gone: Traceback(?s:.)*No module named 'no_such_library'"):
             zygote.prepare(toy)
         assert not zygote.alive
     finally:

@@ -368,7 +368,7 @@ class Zygote:
         uid = 65534 if os.geteuid() == 0 else 0
         command = _bubblewrap(uid, _shortcuts(problem), zygote=True) if isolation == "bubblewrap" else []
         home = INSIDE if isolation == "bubblewrap" else tempfile.gettempdir()
-        self._errors = open(os.memfd_create("errors"), "w+b")
+        self._errors = os.memfd_create("errors")
         with theirs:
             self._popen = subprocess.Popen(
                 [*command, *_python(options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
@@ -391,8 +391,8 @@ class Zygote:
     @property
     def last_words(self) -> str:
         """The end of what it wrote to its standard error."""
-        size = os.fstat(self._errors.fileno()).st_size
-        return os.pread(self._errors.fileno(), 4000, max(0, size - 4000)).decode(errors="replace").strip()
+        size = os.fstat(self._errors).st_size
+        return os.pread(self._errors, 4000, max(0, size - 4000)).decode(errors="replace").strip()
 
     def exit_code(self, pid: int) -> int | None:
         """How a forked process ended, or None where it has not."""
@@ -420,7 +420,9 @@ class Zygote:
             self._standby = None
         self._control.close()
         self._end()
-        self._errors.close()
+        if self._errors >= 0:
+            os.close(self._errors)
+            self._errors = -1
 
     def _end(self) -> None:
         self._popen.kill()
