@@ -22,6 +22,7 @@ from grader import __version__
 from grader.attempt import launch, rules
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.errors import PrepError
+from grader.parsing import parse
 from grader.paths import state_dir
 from grader.problem import Entry, Problem
 from grader.verdict import NOT_RUN, PASSED, Case, Speed, Status, Verdict
@@ -107,13 +108,14 @@ def _versions() -> dict[str, str]:
 def _before_running(problem: Problem, source: str, filename: str) -> Verdict | None:
     """What can be said without running anything."""
     try:
-        tree = ast.parse(source, filename)
+        tree = parse(source, filename)
     except SyntaxError as error:
         text = "".join(traceback.format_exception_only(error))
         return Verdict(problem.slug, Status.RUNTIME_ERROR, f"{type(error).__name__}: {error.msg} (line {error.lineno})",
                        fix=f"Mend the line, then:  prep grade {problem.slug}", traceback=text)
     except (ValueError, RecursionError, MemoryError) as error:
-        return Verdict(problem.slug, Status.RUNTIME_ERROR, f"Python cannot read this file: {error}")
+        return Verdict(problem.slug, Status.RUNTIME_ERROR,
+                       f"Python cannot read this file: {error or 'parsing it takes too much memory'}")
     try:
         same = problem.starter.exists() and _alike(tree, _parsed(problem.starter.read_text(encoding="utf-8")))
         violation = rules.find_in_source(tree, problem.rules.libraries, problem.rules.forbid)
@@ -136,7 +138,7 @@ def _before_running(problem: Problem, source: str, filename: str) -> Verdict | N
 @functools.lru_cache(maxsize=64)
 def _parsed(source: str) -> ast.Module | None:
     try:
-        return ast.parse(source)
+        return parse(source)
     except SyntaxError:
         return None
 

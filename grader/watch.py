@@ -8,7 +8,6 @@ it, for file systems that report nothing.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import os
@@ -22,7 +21,6 @@ import termios
 import threading
 import time
 import unicodedata
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +33,7 @@ from grader.bank import Bank
 from grader.errors import PrepError
 from grader.history import History, Summary, utc_now
 from grader.judge import OnCase
+from grader.parsing import parse
 from grader.problem import Problem
 from grader.report import Page
 from grader.verdict import NOT_RUN, PASSED, Status, Verdict
@@ -142,9 +141,7 @@ def _whole(seen: Seen) -> bool:
     if seen.fault or not seen.source.endswith("\n"):
         return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of strange escapes in strings: the judge's matter, not the screen's
-            ast.parse(seen.source)
+        parse(seen.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

@@ -146,6 +146,8 @@ def _decode(data: bytes, path: Path, again: str) -> str:
     if encoding == "utf-8-sig":
         encoding = "utf-8"
     try:
+        if codecs.lookup(encoding).name in ("punycode", "idna"):  # of host names; minutes over a megabyte
+            raise LookupError(f"{encoding} is no encoding of files")
         text = data[skip:].decode(encoding)
     except UnicodeDecodeError as error:
         at = error.start + skip

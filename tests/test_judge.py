@@ -144,6 +144,31 @@ def test_unusual_right_answers(toy: Problem, source: str) -> None:
     assert verdict.status is Status.ACCEPTED, (verdict.message, verdict.traceback, verdict.first_failure)
 
 
+@pytest.mark.parametrize("source", [
+    "x" + "\u0300\u0316" * 250_000 + " = 1",
+    "import " + "a." * 64_000 + "a",
+    "x = f'" + "{a}" * 250_000 + "'",
+], ids=["accents", "dots", "fields"])
+def test_a_text_that_takes_the_parser_too_much_is_not_read(toy: Problem, source: str) -> None:
+    verdict = judge(toy, source)
+    assert verdict.status is Status.RUNTIME_ERROR, verdict
+    assert verdict.message == "Python cannot read this file: parsing it takes more than 5 s or 600 MB"
+
+
+@pytest.mark.parametrize(("source", "status"), [
+    (SOLUTION + "    TABLE = [" + "1, " * 100_000 + "]\n", Status.ACCEPTED),
+    (SOLUTION + "    # long\n" * 2_000 + "    def g(: pass\n", Status.RUNTIME_ERROR),
+])
+def test_long_answers_are_read(toy: Problem, source: str, status: Status) -> None:
+    verdict = judge(toy, source)
+    assert verdict.status is status and "cannot read" not in verdict.message, verdict
+
+
+def test_warnings_of_the_parser_are_not_the_judges(toy: Problem, capfd: pytest.CaptureFixture[str]) -> None:
+    assert judge(toy, SOLUTION + "    y = [] is 1, '\\d'\n").accepted
+    assert capfd.readouterr().err == ""
+
+
 def test_syntax_errors_show_line_and_caret(toy: Problem) -> None:
     verdict = judge(toy, "def f(x):\n    return 2 * * x\n", filename="mine.py")
     assert verdict.traceback is not None

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = """
-    errors paths surrogates verdict problem bank datasets backbones workspace
+    errors paths parsing surrogates verdict problem bank datasets backbones workspace
     mathml markup check counterexample properties
     attempt.outcomes attempt.wire attempt.gradients attempt.rules attempt.syscalls attempt.landlock
     attempt.worker attempt.launch attempt.proxy

@@ -152,6 +152,7 @@ def test_decoded_as_python_would(tmp_path: Path, data: bytes, text: str) -> None
     (b"# coding: ascii\n'\xe9'\n", "not ASCII text: byte 0xe9 at offset 17, line 2"),
     (b"# coding: utf-9\nx = 1\n", "coding comment in its first lines cannot be used: unknown encoding"),
     (b"# coding: rot13\nx = 1\n", "coding comment in its first lines cannot be used"),
+    (b"# coding: punycode\nx=1-" + b"a" * 1_000_000, "punycode is no encoding of files"),
     (codecs.BOM_UTF8 + b"# coding: latin-1\nx = 1\n", "coding comment in its first lines cannot be used"),
     (b"\x7fELF\x02\x01\x01\x00\x00", "is a binary file: there is a zero byte at offset 7"),
     ("x = 1\n".encode("utf-16"), "saved as UTF-16"),
