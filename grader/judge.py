@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 OnCase = Callable[[Case], None]
 OnLog = Callable[[dict[str, Any]], None]
+OF_ALL = ("No answer may: it gets arguments and returns a result, without files, input, network, processes, or the "
+          "interpreter's insides. Take it out, unused code included.")
 INPUTS_KEPT_S = 7 * 24 * 3600.0
 """for so long can a counterexample be run whose inputs are too large to print"""
 
@@ -130,7 +132,8 @@ def _before_running(problem: Problem, source: str, filename: str) -> Verdict | N
         line = f" (line {violation.line})" if violation.line else ""
         lines = source.splitlines()
         shown = lines[violation.line - 1].strip() if violation.line and violation.line <= len(lines) else ""
-        return Verdict(problem.slug, Status.RULE_VIOLATION, f"{violation.what}{line}", fix=problem.rules.why,
+        return Verdict(problem.slug, Status.RULE_VIOLATION, f"{violation.what}{line}",
+                       fix=OF_ALL if violation.of_all else problem.rules.why,
                        traceback=f'  File "{filename}", line {violation.line}\n    {shown}\n' if shown else None)
     return None
 

@@ -144,6 +144,19 @@ def test_unusual_right_answers(toy: Problem, source: str) -> None:
     assert verdict.status is Status.ACCEPTED, (verdict.message, verdict.traceback, verdict.first_failure)
 
 
+@pytest.mark.parametrize(("line", "reason"), [
+    ("import pdb", "No answer may: it gets arguments"),
+    ("input()", "No answer may: it gets arguments"),
+    ("import pandas", "the point of this one"),
+    ("np.convolve([1], [1])", "the point of this one"),
+])
+def test_a_broken_rule_comes_with_its_own_reason(make_problem: Callable[..., Problem], line: str, reason: str) -> None:
+    rules = {"libraries": ["numpy"], "forbid": ["numpy.convolve"], "why": "the point of this one"}
+    problem = make_problem(entry=["f(x)"], suite=SUITE, solution=SOLUTION, rules=rules)
+    verdict = judge(problem, SOLUTION + f"    if __name__ == '__main__':\n        {line}\n")
+    assert verdict.status is Status.RULE_VIOLATION and verdict.fix.startswith(reason), verdict
+
+
 @pytest.mark.parametrize("source", [
     "x" + "\u0300\u0316" * 250_000 + " = 1",
     "import " + "a." * 64_000 + "a",

@@ -44,6 +44,8 @@ class Violation:
 
     what: str
     line: int | None = None
+    of_all: bool = False
+    """no answer to any problem may use it; the others are rules of this problem, which says why"""
 
 
 def is_standard(package: str) -> bool:
@@ -90,13 +92,16 @@ class _Reader(ast.NodeVisitor):
         self.bound: set[str] = set()
         self.found: list[Violation] = []
 
-    def report(self, what: str, node: ast.AST) -> None:
-        self.found.append(Violation(what, getattr(node, "lineno", None)))
+    def report(self, what: str, node: ast.AST, *, of_all: bool = True) -> None:
+        self.found.append(Violation(what, getattr(node, "lineno", None), of_all))
+
+    def imported(self, module: str, node: ast.AST) -> None:
+        if problem := import_problem(module, self.libraries):
+            self.report(problem, node, of_all=is_standard(module.partition(".")[0]))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            if problem := import_problem(alias.name, self.libraries):
-                self.report(problem, node)
+            self.imported(alias.name, node)
             self.dotted(alias.name, node)
             self.aliases[alias.asname or alias.name.partition(".")[0]] = (
                 alias.name if alias.asname else alias.name.partition(".")[0])
@@ -105,8 +110,7 @@ class _Reader(ast.NodeVisitor):
         if node.level:
             return  # fails when it runs: an answer is one file, not a package
         module = node.module or ""
-        if problem := import_problem(module, self.libraries):
-            self.report(problem, node)
+        self.imported(module, node)
         for alias in node.names:
             name = f"{module}.{alias.name}"
             self.dotted(name, node)
@@ -143,7 +147,7 @@ class _Reader(ast.NodeVisitor):
 
     def dotted(self, name: str, node: ast.AST) -> None:
         if name in self.forbid:
-            self.report(f"uses {name}, which this problem is about", node)
+            self.report(f"uses {name}, which this problem is about", node, of_all=False)
 
 
 # What follows runs in the attempt's process.
