@@ -97,10 +97,22 @@ def check_state(run: Run) -> None:
 
 
 def check_parameters(run: Run, at_most: int) -> None:
-    """The model is no larger than asked for."""
+    """The model is no larger than asked for, and what it knows is in the numbers that were counted."""
     check.true(0 < run.parameters <= at_most, f"the model has {run.parameters:,} parameters; at most {at_most:,} are "
                                               "asked for, and at least one",
                why="what a small model can do is the question")
+    state, images = run.state(), run.lab.x_test[:64]
+    try:
+        run.model.load_state_dict({name: torch.zeros_like(value) for name, value in state.items()}, strict=False)
+        blank = run.forward(images)
+    finally:
+        run.model.load_state_dict(state, strict=False)
+    blank = blank - blank.mean(1, keepdim=True)  # the same for all classes says nothing
+    spread = torch.nan_to_num(blank - blank[:1]).abs().max().item()
+    check.true(spread <= 1e-4, "with all its parameters and buffers set to 0 the model still tells images apart: by "
+                               f"up to {spread:.3g} in a logit",
+               why="a layer in a plain list or dict is not registered: it is not counted, saved or moved to a GPU; "
+                   "nn.ModuleList, nn.ParameterList and register_buffer are there for that")
 
 
 def check_shift(run: Run, pixels: int = 1, at_most: float = 0.03) -> None:
