@@ -17,6 +17,9 @@ SCORE = np.array([0.5, 0.75, 0.125, 0.625, 0.5625])
 # From the highest score down: 1 0 1 0, so every point of the curve is a corner.
 STAIRS = [0, 1, 0, 1], [0.25, 0.75, 0.5, 0.375]
 
+# The four float64 below 1, falling: no two scores can be closer.
+CROWDED = (1 - np.arange(1, 5) * 2.0**-53).tolist()
+
 
 def unpack(result):
     """(fpr, tpr, thresholds), once they are known to be three arrays of numbers, equally long."""
@@ -101,8 +104,8 @@ def test_points_on_a_straight_line_are_kept(attempt):
 def test_scores_that_hardly_differ(attempt):
     """A confident model's scores crowd together near 1. Whoever rounds them, or walks over a grid of thresholds, ties
     what the model ranked."""
-    score = [1 - 1e-12, 1 - 2e-12, 1 - 3e-12, 1 - 4e-12]
-    expect(attempt, [1, 0, 1, 0], score, tpr=[0, 1 / 2, 1 / 2, 1, 1], fpr=[0, 0, 1 / 2, 1 / 2, 1])
+    expect(attempt, [1, 0, 1, 0], CROWDED, tpr=[0, 1 / 2, 1 / 2, 1, 1], fpr=[0, 0, 1 / 2, 1 / 2, 1],
+           thresholds=[np.inf, *CROWDED])
 
 
 @pytest.mark.visible
@@ -143,6 +146,13 @@ def test_scores_need_not_be_probabilities(attempt):
     expect_area(attempt, Y, SCORE / 1e6, 5 / 6, calls=2)
 
 
+def test_area_of_scores_that_hardly_differ(attempt):
+    """Three of the four pairs are in order and none is tied, so the area is 3/4. np.isclose ties them all, whether they
+    crowd below 1 or are tiny, and makes it 1/2."""
+    expect_area(attempt, [1, 0, 1, 0], CROWDED, 3 / 4)
+    expect_area(attempt, [1, 0, 1, 0], [4e-30, 3e-30, 2e-30, 1e-30], 3 / 4)
+
+
 def test_more_negatives_leave_the_area(attempt):
     """Each rate is a share of its own class, so taking every negative four times changes nothing. Precision would
     change."""
@@ -152,14 +162,17 @@ def test_more_negatives_leave_the_area(attempt):
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_curve_of_one_class_is_refused(attempt, label):
-    """Without negatives, or without positives, one of the rates is 0/0. A quiet 0, 1 or nan ends up in a report."""
+    """Without negatives, or without positives, one of the rates is 0/0. A quiet 0, 1 or nan ends up in a report. A
+    single sample is always of one class."""
     check.raises(ValueError, attempt.roc_curve, np.full(3, label), np.array([0.1, 0.5, 0.3]))
+    check.raises(ValueError, attempt.roc_curve, np.array([label]), np.array([0.5]))
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_area_of_one_class_is_refused(attempt, label):
-    """There is no pair of a positive and a negative, so there is no area to speak of."""
+    """There is no pair of a positive and a negative, so there is no area to speak of; one sample makes no pair."""
     check.raises(ValueError, attempt.roc_auc, np.full(3, label), np.array([0.1, 0.5, 0.3]))
+    check.raises(ValueError, attempt.roc_auc, np.array([label]), np.array([0.5]))
 
 
 def test_labels_in_one_byte(attempt):

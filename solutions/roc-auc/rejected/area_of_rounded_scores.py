@@ -1,0 +1,19 @@
+# expect: wrong-answer test_area_of_scores_that_hardly_differ
+# The curve is exact, but the area is that of scores rounded to 12 decimals.
+import numpy as np
+
+
+def roc_curve(y, score):
+    order = np.argsort(-score, kind="stable")
+    y, score = y[order], score[order]
+    last = np.flatnonzero(np.append(score[:-1] != score[1:], True))
+    tp = np.cumsum(y == 1)[last]
+    fp = np.cumsum(y == 0)[last]
+    if tp[-1] == 0 or fp[-1] == 0:
+        raise ValueError("y holds only one class")
+    return np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1]), np.append(np.inf, score[last])
+
+
+def roc_auc(y, score):
+    fpr, tpr, _ = roc_curve(y, np.round(score, 12))
+    return float(np.sum(np.diff(fpr) * (tpr[:-1] + tpr[1:]) / 2))
