@@ -226,6 +226,14 @@ def test_sum_is_exact(attempt):
     check.close(attempt.int8_matmul(qa, 1.0, -128, qb, 1.0, -128), np.array([[300 * 65025.0 + 255]]), rtol=1e-12)
 
 
+def test_integers_are_summed_before_they_are_scaled(attempt, rng):
+    """Each term of these sums is there with either sign, so the integers cancel to 0. 0.1 and 0.3 are no binary
+    fractions: once multiplied by them, the terms are rounded, and something is left."""
+    a, b, order = rng.integers(-99, 100, (2, 99)), rng.integers(-99, 100, (99, 3)), rng.permutation(198)
+    qa, qb = int8(np.hstack([a, a])[:, order] - 28), int8(np.vstack([b, -b])[order] + 2)
+    check.close(attempt.int8_matmul(qa, 0.1, -28, qb, 0.3, 2), np.zeros((2, 3)), rtol=0, atol=0)
+
+
 def test_scale_and_zero_point_per_column(attempt):
     """Weights are quantised per output channel, that is per column: each brings its own scale and zero point."""
     got = attempt.int8_matmul(int8([[3, 4], [1, 0]]), 0.5, 1, int8([[5, 6], [7, 9]]), np.array([[1.0, 10]]), 0)
