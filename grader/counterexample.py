@@ -20,12 +20,14 @@ LEFT_OUT = "saved = ...  # inputs too large to print"
 
 @dataclass(eq=False)
 class Call:
-    """One call a suite made. `target`: an entry point's name, or the Call on whose result `method` is called."""
+    """One call a suite made. `target`: an entry point's name, or the Call on whose result `method` is called, or of
+    whose result `attribute` is taken: no call then, but what later ones hang on."""
 
     target: str | Call
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     method: str = ""
+    attribute: str = ""
 
     @property
     def root(self) -> Call:
@@ -113,6 +115,8 @@ class _Writer:
             function = call.target
         else:
             function = self.names.get(id(call.target)) or f"({self.call(call.target)})"
+        if call.attribute:
+            return f"{function}.{call.attribute}"
         if call.method:
             function += f".{call.method}"
         inline = f"{function}({', '.join(parts)})"

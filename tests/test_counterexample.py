@@ -25,5 +25,15 @@ def test_a_generator_comes_in_the_state_it_had() -> None:
     np.testing.assert_array_equal(seen[0], expected)
 
 
+def test_an_attribute_is_not_called() -> None:
+    made = Call("Outer", (1,))
+    code = render([made, Call(Call(made, attribute="inner"), (2,), {}, "update")], 2, None)
+    assert code is not None
+    seen: list[int] = []
+    inner = type("Inner", (), {"update": lambda self, x: seen.append(x)})()
+    run(code, Outer=lambda x: type("Outer", (), {"inner": inner})())
+    assert seen == [2]
+
+
 def test_the_weight_of_calls_is_that_of_their_arrays() -> None:
     assert weight([Call("f", (np.ones((3, 4)), 5), {"y": np.ones(8)}), Call("g", ("text",))]) == 20

@@ -200,7 +200,7 @@ class Handle:
         if isinstance(value, Handle) and value._prep_callable and value._prep_type in _METHODS:
             return Method(self, name)
         if isinstance(value, Handle) and value._prep_origin is None:
-            value._prep_origin = self._prep_origin and Call(self._prep_origin, method=name)
+            value._prep_origin = self._prep_origin and Call(self._prep_origin, attribute=name)
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
