@@ -2,7 +2,7 @@
 
 Metrics are multiples of 1/8, so that best - metric > min_delta and metric < best - min_delta are the same, bit by bit.
 Beyond the boundary the answer gets a copy of every array, so in-place training cannot be played with arrays. An object
-of the answer's own, passed back in as a state, is live: test_best_state_is_a_copy uses a second stopper.
+of the answer's own, passed back in as a state, is live: the tests of best_state as a copy use further stoppers.
 """
 
 import math
@@ -16,10 +16,13 @@ NAN = math.nan
 
 
 def new(attempt, **options):
-    """A stopper, once it is known to be an object and no plain data."""
-    stopper = attempt.EarlyStopping(**options)
+    return no_plain_data(attempt.EarlyStopping(**options), "EarlyStopping(...)")
+
+
+def no_plain_data(stopper, name):
+    """The stopper, once it is known to be an object and no plain data."""
     check.true(type(stopper).__module__ not in ("builtins", "numpy"),
-               f"EarlyStopping(...) is {check.describe(stopper)}; an object with a method update is asked for")
+               f"{name} is {check.describe(stopper)}; an object with a method update is asked for")
     return stopper
 
 
@@ -177,6 +180,23 @@ def test_best_state_is_a_copy(attempt):
                and len(kept["schedule"]) == 1, f"best_state is {check.describe(kept)}; the state given is asked for")
     check.close(getattr(kept["schedule"][0], "best", None), 4, calls=5,
                 name="a value inside best_state, after the loop changed the object that it had passed,")
+
+
+@pytest.mark.points(2)
+def test_objects_in_the_state_are_copied_with_all_they_hold(attempt):
+    """A scheduler or a stopper keeps arrays and objects of its own. copy.copy of it shares them with the loop, which
+    goes on changing them in place."""
+    innermost, inner, stopper = (new(attempt, patience=9) for _ in range(3))
+    update(innermost, 4)
+    update(inner, 1, innermost)
+    update(stopper, 1, {"stopper": inner})
+    update(no_plain_data(inner.best_state, "best_state, where the state was a stopper,"), 2)
+    kept = stopper.best_state
+    check.true(isinstance(kept, dict) and set(kept) == {"stopper"},
+               f"best_state is {check.describe(kept)}; the state given is asked for")
+    held = getattr(kept["stopper"], "best_state", None)
+    check.close(getattr(held, "best", None), 4, calls=7,
+                name="a value held by an object inside best_state, after the loop changed it in place,")
 
 
 @pytest.mark.parametrize("state", [0, "weights.npz", [1.0, 2.0]], ids=["zero", "path", "list"])
