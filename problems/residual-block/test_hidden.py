@@ -136,7 +136,15 @@ def loaded(make, module, state, config, train, *calls):
 
 def state_of(block):
     """A copy of the block's state dict, known to be a dict of tensors."""
-    state = block.state_dict()
+    return tensors(block.state_dict())
+
+
+def new_state(module, *config):
+    """The same of a block that is made for it."""
+    return tensors(check.outcome(module.BasicBlock, config, ("state_dict",)))
+
+
+def tensors(state):
     check.true(isinstance(state, dict) and all(check.is_tensor(value) for value in state.values()),
                "state_dict() is not a dict of tensors")
     return {key: value.detach().clone() for key, value in state.items()}
@@ -557,9 +565,11 @@ def test_gradient_agrees_with_finite_differences(attempt, rng):
 
 
 def test_new_blocks_start_random(attempt):
-    """Equal filters get equal gradients and stay equal; and a constructor that seeds makes every block the same."""
-    first, second = (state_of(attempt.BasicBlock(4, 4))["conv1.weight"] for _ in range(2))
-    check.shape(first, (4, 4, 3, 3), name="conv1.weight of a new block", calls=4)
-    check.finite(first, name="conv1.weight of a new block", calls=4)
-    check.true(not torch.equal(first[0], first[1]), "two filters of a new block's conv1 are equal", calls=4)
-    check.true(not torch.equal(first, second), "two new blocks have the same conv1.weight", calls=4)
+    """Equal filters get equal gradients and stay equal; and a constructor that seeds makes every block the same, or,
+    where it seeds after conv1, every block but the first."""
+    first, second, third = (new_state(attempt, 4, 4)["conv1.weight"] for _ in range(3))
+    check.shape(first, (4, 4, 3, 3), name="conv1.weight of a new block", calls=6)
+    check.finite(first, name="conv1.weight of a new block", calls=6)
+    check.true(not torch.equal(first[0], first[1]), "two filters of a new block's conv1 are equal", calls=6)
+    for one, other in (first, second), (second, third), (first, third):
+        check.true(not torch.equal(one, other), "two of three new blocks have the same conv1.weight", calls=6)
