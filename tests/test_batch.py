@@ -94,6 +94,8 @@ def test_files_that_cannot_be_read_have_verdicts(toy: Problem, bank: Bank, tmp_p
     (folder / "link_out.py").symlink_to(tmp_path / "secret.py")
     (folder / "link_lost.py").symlink_to(folder / "nowhere.py")
     (folder / "link_loop.py").symlink_to(folder / "link_loop.py")
+    (folder / "link_long.py").symlink_to("a" * 300)
+    (folder / "link_long").symlink_to("a" * 300)
     os.mkfifo(folder / "pipe.py")
     (folder / "fine.py").write_text("def f(x): return x\n")
     (folder / "dir" / "attempt.py").mkdir(parents=True)
@@ -116,7 +118,36 @@ def test_files_that_cannot_be_read_have_verdicts(toy: Problem, bank: Bank, tmp_p
     assert "zero byte" in faults["binary"] and "is empty" in faults["empty"] and "larger than 1 MiB" in faults["huge"]
     assert "not UTF-8" in faults["latin"] and "not a regular file" in faults["pipe"]
     assert "cannot be read" in faults["link_lost"] and "cannot be read" in faults["link_loop"]
+    assert faults["link_long"] == "link_long.py cannot be read: File name too long"
+    assert found.skipped == (f"{folder / 'link_long'}: not a .py file",)
     assert "is a folder" in faults["dir"] and "caf\\xe9" in faults
+
+
+def test_a_folder_that_is_shut_ends_no_batch(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "shut").mkdir(parents=True)
+    (tmp_path / "in" / "ann.py").write_text("x = 1\n")
+    lstat = os.lstat
+
+    def as_an_ordinary_user(path: Path, **options: int) -> os.stat_result:
+        if "shut/" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return lstat(path, **options)
+
+    monkeypatch.setattr(os, "lstat", as_an_ordinary_user)
+    found = submissions.find(bank, "toy", [str(tmp_path / "in")])
+    assert names(found) == ["ann"]
+    assert found.skipped == (f"{tmp_path / 'in' / 'shut'}: the folder cannot be read: Permission denied",)
+
+
+def test_names_that_look_alike_are_told_apart(bank: Bank, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"\xff", b"\\xff", b"\\\xff", b"\\\\xff", b"\\udcff", b"\\", b"plain"):
+        (folder / os.fsdecode(name + b".py")).write_text("x = 1\n")
+    found = {os.fsencode(s.path.stem): s.student for s in submissions.find(bank, "toy", [str(folder)]).submissions}
+    assert len(found) == 7
+    assert found[b"\xff"] == "\\xff" and found[b"\\xff"] == "\\\\xff"
+    assert found[b"\\"] == "\\" and found[b"plain"] == "plain", "what cannot be mistaken stays as it is"
 
 
 def test_a_manifest(make_problem: Callable[..., Problem], bank: Bank, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from grader.errors import PrepError
 from grader.problem import Problem
 from grader.workspace import ATTEMPT, read_attempt
 
+WRITTEN_OUT = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})")
+"""what a byte that is no text looks like in a student's name"""
 MANIFEST_FORM = '[[problem]]\nslug = "conv2d"\nsubmissions = ["conv2d/*.py"]'
 
 
@@ -126,7 +129,7 @@ def _malformed(path: Path, expected: str) -> PrepError:
 
 
 def _expand(pattern: str, base: Path, slug: str, skipped: list[str]) -> Iterator[Submission]:
-    path = base / Path(pattern).expanduser()
+    path = base / os.path.expanduser(pattern)
     if os.path.lexists(path):  # also a file whose name holds brackets
         matches = [path]
     else:
@@ -134,7 +137,7 @@ def _expand(pattern: str, base: Path, slug: str, skipped: list[str]) -> Iterator
         if not matches:
             raise PrepError(f"Nothing matches {pattern}.", f"prep batch {slug} FOLDER")
     for match in matches:
-        if not match.is_dir():
+        if not os.path.isdir(match):  # unlike Path.is_dir, it raises nothing: a link may lead anywhere
             yield _file(match)
         elif os.path.lexists(match / ATTEMPT):
             yield _file(match / ATTEMPT)
@@ -157,11 +160,15 @@ def _folder(folder: Path, skipped: list[str]) -> Iterator[Submission]:
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__pycache__":
             continue
-        if entry.is_dir():
-            if os.path.lexists(entry / ATTEMPT):
-                yield Submission(_shown(entry.name), entry / ATTEMPT, folder)
-            else:
+        if os.path.isdir(entry):
+            try:
+                os.lstat(entry / ATTEMPT)
+            except FileNotFoundError:
                 skipped.append(f"{_shown(str(entry))}: the folder holds no {ATTEMPT}")
+            except OSError as error:
+                skipped.append(f"{_shown(str(entry))}: the folder cannot be read: {error.strerror or error}")
+            else:
+                yield Submission(_shown(entry.name), entry / ATTEMPT, folder)
         elif entry.suffix == ".py":
             yield Submission(_shown(entry.stem), entry, folder)
         else:
@@ -169,5 +176,9 @@ def _folder(folder: Path, skipped: list[str]) -> Iterator[Submission]:
 
 
 def _shown(name: str) -> str:
-    """A file's name as text: what is not UTF-8 in it is written out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file's name as text: what is not UTF-8 in it is written out. No two names give the same text."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    if not WRITTEN_OUT.search(text):
+        return text
+    # such as the byte \xff and the four characters "\xff": the latter's own backslash is written out, too
+    return os.fsencode(name.replace("\\", r"\\")).decode("utf-8", "backslashreplace")
