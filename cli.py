@@ -166,10 +166,10 @@ def grade(
     path = file or default
     in_workspace = path.absolute() == default.absolute()
     source = workspace.read_attempt(path, problem.slug)
-    documents = [(target, render) for target, render in ((junit, report.as_junit), (gradescope, report.as_gradescope))
-                 if target]
-    for target, _ in documents:
-        report.check_target(target)
+    documents = [(option, target, render) for option, target, render in (
+        ("--junit", junit, report.as_junit), ("--gradescope", gradescope, report.as_gradescope)) if target]
+    report.check_targets({option: target for option, target, _ in documents},
+                         report.grade_command(problem.slug, file), inputs=[path], folders={})
 
     from grader import judge
 
@@ -190,7 +190,7 @@ def grade(
         else:
             page = report.verdict_page(verdict, problem, record=record, file=path, in_workspace=in_workspace)
             report.show(page, plain=plain)
-        for target, render in documents:
+        for _, target, render in documents:
             report.save(target, render(verdict))
     except KeyboardInterrupt:
         raise Interrupted("The verdict was reached, and may be on record:  prep stats") from None
@@ -277,14 +277,16 @@ def batch(
         assignments = submissions.read_manifest(bank, manifest)
     else:
         assignments = (submissions.find(bank, slug or "", paths or []),)
-    saved = [(csv, documents.csv_lines), (jsonl, documents.json_lines), (junit, documents.junit_lines),
-             (html, lambda results: page.render(results, [a.problem for a in assignments]))]
-    for target, _ in saved:
-        if target:
-            report.check_target(target)
+    folder = out or Path("prep-batch") / (manifest.stem if manifest else assignments[0].problem.slug)
+    saved = [(option, target, render) for option, target, render in (
+        ("--csv", csv, documents.csv_lines), ("--jsonl", jsonl, documents.json_lines),
+        ("--junit", junit, documents.junit_lines),
+        ("--html", html, lambda results: page.render(results, [a.problem for a in assignments]))) if target]
+    report.check_targets({option: target for option, target, _ in saved}, submissions.command(slug, manifest),
+                         inputs=[*submissions.inputs(assignments, manifest), *store.files(folder)],
+                         folders={"--out": folder} | ({"--gradescope": gradescope} if gradescope else {}))
     for line in [line for assignment in assignments for line in assignment.skipped]:
         report.warn(f"Not graded: {line}")
-    folder = out or Path("prep-batch") / (manifest.stem if manifest else assignments[0].problem.slug)
     options = run.Options(executor, address, workers, speed, trust_submissions, timeout, profile)
     try:
         with report.batching() as on_progress:
@@ -293,9 +295,8 @@ def batch(
         raise Interrupted(str(error)) from None
     with store.read(folder) as results:
         report.show(report.batch_page(outcome, documents.rows(results)))
-        for target, render in saved:
-            if target:
-                documents.save(target, render(results))
+        for _, target, render in saved:
+            documents.save(target, render(results))
         if gradescope:
             documents.save_gradescope(gradescope, results)
     raise typer.Exit(outcome.exit_code)

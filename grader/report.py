@@ -643,7 +643,7 @@ def _printed(page: Page, title: str, output: str, slug: str) -> None:
 
 def _next(page: Page, verdict: Verdict, problem: Problem, record: Summary, file: Path, in_workspace: bool) -> None:
     slug = problem.slug
-    grade = f"prep grade {slug}" if in_workspace else f"prep grade {slug} {_quoted(file)}"
+    grade = grade_command(slug, None if in_workspace else file)
     if verdict.status is Status.JUDGE_ERROR:
         page.gap()
         page.prose("This is a fault of prep, not of your answer. Please report it with the lines above and what "
@@ -669,6 +669,11 @@ def _next(page: Page, verdict: Verdict, problem: Problem, record: Summary, file:
         commands.append((f"prep solution {slug} --give-up", "the reference; you have had every hint"))
     commands.append((grade, f"after editing {file}" if in_workspace else "after editing it"))
     page.next(*commands)
+
+
+def grade_command(slug: str, file: Path | None) -> str:
+    """What to type to have an answer judged. file: None for the one in the workspace."""
+    return f"prep grade {slug} {_quoted(file)}" if file else f"prep grade {slug}"
 
 
 def _quoted(path: Path) -> str:
@@ -772,11 +777,50 @@ def _explanation(case: Case) -> str:
     return "\n".join(str(part) for part in parts if part)
 
 
-def check_target(path: Path) -> None:
-    """Raise PrepError now, and not after the grading, where a document cannot be saved at `path`."""
-    if path.is_dir():
-        raise PrepError(f"{path} is a folder; a file's name is needed.", "prep grade --help")
-    if not path.parent.is_dir():
+EXAMPLES = {"--csv": "class.csv", "--jsonl": "class.jsonl", "--junit": "junit.xml", "--html": "class.html",
+            "--gradescope": "results.json"}
+"""a name for each document, to be typed instead of one that cannot be"""
+
+
+def check_targets(targets: Mapping[str, Path], command: str, *, inputs: Iterable[Path],
+                  folders: Mapping[str, Path]) -> None:
+    """Raise PrepError now, and not after the grading, where a document cannot be saved, or would be saved over another
+    or over an answer.
+
+    targets: files to be saved, folders: those to be saved in; each by the option that names it. inputs: what the
+    command reads or keeps. command: what was typed, without these options.
+    """
+    held = {_place(path) for path in inputs}
+    taken = {_place(path): option for option, path in folders.items()}
+    for option, path in folders.items():
+        found = next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+        if found and not os.path.isdir(found):
+            raise PrepError(f"{option} {path}: {found} is a file; a folder is needed.", f"{command} {option} DIR")
+    for option, path in targets.items():
+        fix = f"Name another file:  {command} {option} {EXAMPLES[option]}"
+        if path.suffix.lower() == ".py":
+            raise PrepError(f"{option} {path}: this is a Python file, and the document would take its place.", fix)
+        if _place(path) in held:
+            raise PrepError(f"{option} {path}: this file is needed here, and the document would take its place.", fix)
+        if (other := taken.setdefault(_place(path), option)) != option:
+            raise PrepError(f"{other} and {option} both name {path}.", fix)
+        check_target(path, command)
+
+
+def _place(path: Path) -> object:
+    """The same for two names of one file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
+def check_target(path: Path, command: str = "prep grade") -> None:
+    """Raise PrepError where a document cannot be saved at `path`."""
+    if os.path.isdir(path):
+        raise PrepError(f"{path} is a folder; a file's name is needed.", " ".join([*command.split()[:2], "--help"]))
+    if not os.path.isdir(path.parent):
         raise PrepError(f"The folder {path.parent} does not exist.", f"mkdir -p {_quoted(path.parent)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from grader.batch.store import FILE, Entry, Store, read, verdict_from_json
 from grader.batch.submissions import Assignment
 from grader.errors import PrepError
 from grader.problem import Problem
+from grader.report import clean
 from grader.verdict import Case, Speed, Status, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -319,6 +321,35 @@ def test_gradescope_has_one_document_each(store: Store, tmp_path: Path) -> None:
     found = {path.parent.name: json.loads(path.read_text()) for path in (tmp_path / "gs").glob("*/results.json")}
     assert found.keys() == VERDICTS.keys()
     assert found["ann"]["score"] == 2 and found["=bob"]["tests"][0]["visibility"] == "visible"
+
+
+def test_gradescope_writes_in_its_own_folder_only(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"a/b").hexdigest()[:12]
+    students = ["..", ".", "", "a/b", f"a_b-{digest}", "../../up", "x" * 400, "x" * 401, "\u00e9" * 100,
+                "\u00e9" * 101, "nul\0", "file"]
+    place = tmp_path / "deep" / "gs"
+    place.mkdir(parents=True)
+    (place / "file").write_text("in the way")
+    with Store(tmp_path / "out") as store:
+        store.enlist([Entry("toy", name, "a.py", f"key {name}", name) for name in students])
+        for name in students:
+            store.record(f"key {name}", Verdict("toy", Status.ACCEPTED, name), now=NOW)
+        with pytest.raises(PrepError, match=r"1 of 12 students have no results\.json: .*file cannot be made"):
+            documents.save_gradescope(place, store)
+    found = {json.loads(path.read_text())["output"].partition("\n")[2]: path.parent.name
+             for path in place.glob("*/results.json")}
+    assert len(found) == len(set(found.values())) == 11 and not found.keys() - {clean(name) for name in students}
+    assert len(list(tmp_path.rglob("results.json"))) == 11
+    assert found["a/b"] == f"a_b-{digest}" != found[f"a_b-{digest}"] and found["\u00e9" * 100] == "\u00e9" * 100
+    assert max(len(os.fsencode(name)) for name in found.values()) <= 200
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    documents.save(tmp_path / "pipe", ["a", "b"])
+    assert os.read(reader, 10) == b"ab" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
 
 
 def test_documents_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

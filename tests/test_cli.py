@@ -240,6 +240,24 @@ def test_a_document_that_cannot_be_saved_is_said_before_grading(prep: Run, attem
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(("options", "says"), [
+    (["--junit", "mine.py"], "--junit mine.py: this is a Python file, and the document would take its place.\n"
+                             "Name another file:  prep grade toy mine.txt --junit junit.xml"),
+    (["--gradescope", "new.PY"], "--gradescope results.json"),
+    (["--junit", "./mine.txt"], "this file is needed here"), (["--gradescope", "same.txt"], "this file is needed here"),
+    (["--junit", "a", "--gradescope", "work/../a"], "--junit and --gradescope both name work/../a."),
+    (["--junit", "."], ". is a folder; a file's name is needed.\nprep grade --help")])
+def test_a_document_takes_the_place_of_no_answer(prep: Run, tmp_path: Path, options: list[str], says: str) -> None:
+    (tmp_path / "work").mkdir()
+    for name in ("mine.txt", "mine.py"):
+        (tmp_path / name).write_text(RIGHT)
+    os.link(tmp_path / "mine.txt", tmp_path / "same.txt")
+    done = prep("grade", "toy", "mine.txt", *options, code=2)
+    assert says in done.stderr and done.stdout == ""
+    assert {path.read_text() for path in tmp_path.glob("*.*") if path.is_file()} == {RIGHT}
+    assert not (tmp_path / "a").exists() and not (tmp_path / "state").exists()
+
+
 def test_another_file_is_graded_where_it_lies(prep: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(WRONG)
     said = prep("grade", "toy", "mine.py", code=1).stdout
@@ -380,6 +398,50 @@ def test_the_end_is_quick_where_torch_was_used(code: int) -> None:
     done = subprocess.run([sys.executable, "-c", ENDING.format(code=code)], stdout=subprocess.PIPE, text=True, cwd=ROOT,
                           check=False)
     assert (done.returncode, done.stdout) == (code, "verdicttidied up\n")
+
+
+# Many answers
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """A folder of two answers."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "ann.py").write_text(RIGHT)
+    (folder / "bob.py").write_text(WRONG)
+    return folder
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    (["--csv", "in/ann.py", "in/bob.py"], "--csv in/ann.py: this is a Python file, and the document would take its "
+                                          "place.\nName another file:  prep batch toy FOLDER --csv class.csv"),
+    (["in", "--html", "in/bob.py"], "--html in/bob.py: this is a Python file"),
+    (["in", "in/bob.py", "link.txt", "--jsonl", "link.txt"], "--jsonl link.txt: this file is needed here"),
+    (["in", "--csv", "a", "--jsonl", "./a"], "--csv and --jsonl both name a."),
+    (["in", "--out", "o", "--junit", "o"], "--out and --junit both name o."),
+    (["in", "--out", ".", "--csv", "results.sqlite"], "--csv results.sqlite: this file is needed here"),
+    (["in", "--csv", "in"], "in is a folder; a file's name is needed.\nprep batch --help"),
+    (["in", "--csv", "no/a.csv"], "The folder no does not exist.\nmkdir -p no"),
+    (["in", "--gradescope", "link.txt"], "--gradescope link.txt: link.txt is a file; a folder is needed.\n"
+                                         "prep batch toy FOLDER --gradescope DIR"),
+    (["in", "--gradescope", "link.txt/gs"], "--gradescope link.txt/gs: link.txt is a file; a folder is needed."),
+])
+def test_documents_of_a_batch_are_refused_before_the_grading(prep: Run, answers: Path, tmp_path: Path,
+                                                             options: list[str], says: str) -> None:
+    (tmp_path / "link.txt").write_text(RIGHT + "# other\n")
+    done = prep("batch", "toy", "--trust-submissions", *options, code=2)
+    assert says in done.stderr and done.stdout == ""
+    assert (answers / "ann.py").read_text() == RIGHT and (answers / "bob.py").read_text() == WRONG
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bank", "in", "link.txt"]
+
+
+def test_the_manifest_is_no_document(prep: Run, answers: Path, tmp_path: Path) -> None:
+    manifest = '[[problem]]\nslug = "toy"\nsubmissions = "in"\n'
+    (tmp_path / "all.toml").write_text(manifest)
+    done = prep("batch", "--manifest", "all.toml", "--csv", "all.toml", code=2)
+    assert "needed here" in done.stderr and "prep batch --manifest all.toml --csv class.csv" in done.stderr
+    assert (tmp_path / "all.toml").read_text() == manifest
 
 
 # For the machine, and for authors

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from grader.batch.store import Result, Store
 from grader.errors import PrepError
 from grader.verdict import NOT_RUN, PASSED
 
+NAME_BYTES = 200
+"""of a folder's name: file systems allow 255, some archives less"""
 COLUMNS = ("problem", "student", "status", "score", "max_score", "passed", "failed", "not_run", "first_failure",
            "message", "duration_s", "isolation", "tier", "path", "source_sha256")
 
@@ -105,6 +109,10 @@ def _suite(result: Result) -> ElementTree.Element:
 def save(path: Path, pieces: Iterable[str]) -> None:
     """Write a document, all of it or nothing. Raises PrepError where that fails."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout: there is nothing to replace
+            with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.writelines(pieces)
+            return
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             os.fchmod(descriptor, 0o666 & ~_umask())
@@ -120,18 +128,44 @@ def save(path: Path, pieces: Iterable[str]) -> None:
 
 
 def save_gradescope(folder: Path, store: Store) -> int:
-    """FOLDER/STUDENT/results.json (FOLDER/PROBLEM/STUDENT/ where there are several problems). Returns how many."""
-    several, count = len(store.problems()) > 1, 0
+    """FOLDER/STUDENT/results.json (FOLDER/PROBLEM/STUDENT/ where there are several problems). Returns how many.
+
+    Raises PrepError where some cannot be written, after all the others are.
+    """
+    several, count, failures = len(store.problems()) > 1, 0, list[str]()
+    taken: set[tuple[str, str]] = set()
     for result in store.results():
-        place = folder / result.problem / result.student if several else folder / result.student
+        name = _folder_name(result.student)
+        while (result.problem, name) in taken:
+            name = _folder_name(name, changed=True)
+        taken.add((result.problem, name))
+        place = folder / result.problem / name if several else folder / name
         try:
             place.mkdir(parents=True, exist_ok=True)
+            save(place / "results.json", [report.as_gradescope(result.verdict)])
+            count += 1
         except OSError as error:
-            raise PrepError(f"{place} cannot be made: {error.strerror or error}", "Choose another.  prep batch --help"
-                            ) from None
-        save(place / "results.json", [report.as_gradescope(result.verdict)])
-        count += 1
+            failures.append(f"{place} cannot be made: {error.strerror or error}")
+        except PrepError as error:
+            failures.append(error.what)
+    if failures:
+        raise PrepError(f"{len(failures):,} of {count + len(failures):,} students have no results.json: {failures[0]}",
+                        "Choose another folder, with the same command: nothing is graded again.  prep batch --help")
     return count
+
+
+def _folder_name(student: str, *, changed: bool = False) -> str:
+    """The name of a student's folder: the student's own, where it is one name of NAME_BYTES at most.
+
+    Otherwise (or where changed) what it can be cut to, and some digits of a hash.
+    """
+    short = student.encode("utf-8", "backslashreplace")[:NAME_BYTES].decode("utf-8", "ignore")
+    name = re.sub(r"[/\0]", "_", short)
+    if name == student and name not in ("", ".", "..") and not changed:
+        return name
+    digits = hashlib.sha256(student.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+    stem = name.encode()[:NAME_BYTES - len(digits) - 1].decode("utf-8", "ignore")
+    return f"{'student' if stem.strip('.') == '' else stem}-{digits}"
 
 
 def _umask() -> int:

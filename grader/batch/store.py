@@ -22,7 +22,7 @@ from grader.verdict import Case, Speed, Status, Verdict
 
 T = TypeVar("T")
 
-FILE = "results.sqlite"
+FILE, LOCK = "results.sqlite", "results.lock"
 SCHEMA = 1
 BUSY_S = 10.0
 TABLES = """
@@ -81,7 +81,7 @@ class Store:
         except OSError as error:
             raise PrepError(f"The folder {folder} cannot be made: {error.strerror or error}",
                             "Choose another:  prep batch ... --out DIR") from None
-        self._lock = self._guard(lambda: _locked(folder / "results.lock"))
+        self._lock = self._guard(lambda: _locked(folder / LOCK))
         try:
             self._db = self._guard(lambda: _opened(self.path))
         except BaseException:
@@ -188,6 +188,11 @@ class Store:
             fix = ("Move it away to grade everything anew" if code in (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
                    else "Make room or mend its permissions, or choose another folder with --out")
             raise PrepError(f"{self.path} cannot be used: {error}.", f"{fix}, then again:  prep batch ...") from None
+
+
+def files(folder: Path) -> list[Path]:
+    """What a batch keeps in `folder`."""
+    return [folder / name for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK)]
 
 
 def read(folder: Path) -> Store:

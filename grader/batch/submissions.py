@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,29 +57,40 @@ class Assignment:
     """what lies among the submissions but is none, and why"""
 
 
-def find(bank: Bank, slug: str, patterns: Sequence[str], *, base: Path | None = None) -> Assignment:
-    """The submissions that `patterns` (folders, files, globs; relative to `base`) name.
+def command(slug: str | None, manifest: Path | None) -> str:
+    """What to type for a batch."""
+    return f"prep batch --manifest {shlex.quote(str(manifest))}" if manifest else f"prep batch {slug or 'SLUG'} FOLDER"
+
+
+def inputs(assignments: Sequence[Assignment], manifest: Path | None) -> list[Path]:
+    """The files that a batch reads."""
+    return [*([manifest] if manifest else []), *(s.path for a in assignments for s in a.submissions)]
+
+
+def find(bank: Bank, slug: str, patterns: Sequence[str], *, manifest: Path | None = None) -> Assignment:
+    """The submissions that `patterns` (folders, files, globs; relative to the manifest's folder, if any) name.
 
     A folder holds `student.py` files or `student/attempt.py`; a folder with an attempt.py is itself one submission.
     Raises PrepError where a pattern matches nothing, nothing is left to grade, or two files have the same student.
     """
     problem = bank.get(slug)
     if not patterns:
-        raise PrepError("No submissions were named.", f"prep batch {slug} FOLDER")
+        raise PrepError("No submissions were named.", command(slug, None))
+    again = f"Mend that line, then:  {command(slug, manifest)}" if manifest else command(slug, None)
     found: dict[Path, Submission] = {}
     skipped: list[str] = []
     for pattern in patterns:
-        for submission in _expand(pattern, base or Path(), slug, skipped):
+        for submission in _expand(pattern, manifest.parent if manifest else Path(), again, skipped):
             found.setdefault(submission.path.absolute(), submission)
     if not found:
         raise PrepError(f"There are no submissions in {', '.join(patterns)}.",
-                        f"A folder holds student.py files, or student/{ATTEMPT}.  prep batch {slug} FOLDER")
+                        f"A folder holds student.py files, or student/{ATTEMPT}.  {again}")
     by_student: dict[str, Submission] = {}
     for submission in found.values():
         other = by_student.setdefault(submission.student, submission)
         if other is not submission:
             raise PrepError(f"Two submissions for {slug} are called '{submission.student}': {other.path} and "
-                            f"{submission.path}.", f"Rename or remove one, then:  prep batch {slug} FOLDER")
+                            f"{submission.path}.", f"Rename or remove one, then:  {command(slug, manifest)}")
     return Assignment(problem, tuple(by_student[name] for name in sorted(by_student)), tuple(skipped))
 
 
@@ -106,7 +118,7 @@ def read_manifest(bank: Bank, path: Path) -> tuple[Assignment, ...]:
             raise PrepError(f"{path}: problem {number}: '{slug}' stands there twice.",
                             "Name all of its submissions in one [[problem]].")
         slugs.add(slug)
-        assignments.append(find(bank, slug, patterns, base=path.parent))
+        assignments.append(find(bank, slug, patterns, manifest=path))
     return tuple(assignments)
 
 
@@ -128,14 +140,14 @@ def _malformed(path: Path, expected: str) -> PrepError:
     return PrepError(f"{path}: expected {expected}.", f"A manifest reads:\n{MANIFEST_FORM}")
 
 
-def _expand(pattern: str, base: Path, slug: str, skipped: list[str]) -> Iterator[Submission]:
+def _expand(pattern: str, base: Path, again: str, skipped: list[str]) -> Iterator[Submission]:
     path = base / os.path.expanduser(pattern)
     if os.path.lexists(path):  # also a file whose name holds brackets
         matches = [path]
     else:
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
-            raise PrepError(f"Nothing matches {pattern}.", f"prep batch {slug} FOLDER")
+            raise PrepError(f"Nothing matches {pattern}.", again)
     for match in matches:
         if not os.path.isdir(match):  # unlike Path.is_dir, it raises nothing: a link may lead anywhere
             yield _file(match)
