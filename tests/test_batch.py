@@ -215,6 +215,25 @@ def test_other_peoples_files_are_jailed(toy: Problem, tmp_path: Path, monkeypatc
     assert run.required_isolation(trusted=False) == "bubblewrap"
 
 
+@pytest.mark.parametrize(("options", "says", "fix"), [
+    (run.Options(profile="nonsense"), "toy trains nothing: it has no profiles.", "without --profile"),
+    (run.Options(profile="gpu"), "toy trains nothing", "prep batch"), (run.Options(profile="smoke"), "trains", "prep"),
+    (run.Options(address="head:6379"), "--address is that of a Ray cluster", "--executor ray --address head:6379"),
+    (run.Options("slurm"), "No executor 'slurm'", "local, ray")])
+def test_options_that_nothing_obeys(toy: Problem, tmp_path: Path, options: run.Options, says: str, fix: str) -> None:
+    with pytest.raises(PrepError, match=says) as caught:
+        run.grade([Assignment(toy, ())], tmp_path / "out", options)
+    assert fix in caught.value.fix and not (tmp_path / "out").exists()
+
+
+def test_profiles_are_those_of_the_training_problems(toy: Problem, tmp_path: Path) -> None:
+    training = Bank(ROOT).get("cnn-mnist")
+    run.check([Assignment(toy, ()), Assignment(training, ())], run.Options(profile="smoke"))
+    with pytest.raises(PrepError, match="cnn-mnist has no profile 'nonsense'; it has smoke") as caught:
+        run.check([Assignment(toy, ()), Assignment(training, ())], run.Options(profile="nonsense"))
+    assert caught.value.fix == "prep batch ... --profile smoke"
+
+
 # What is kept
 
 

@@ -100,10 +100,11 @@ def grade(assignments: Sequence[Assignment], folder: Path, options: Options = Op
           executor: Executor | None = None) -> Outcome:
     """Grade what is not graded yet; the results are in FOLDER/results.sqlite.
 
-    Raises PrepError where the answers cannot be jailed (and are not trusted) or FOLDER cannot be used; Interrupted at
-    Ctrl-C. No process is left in any case.
+    Raises PrepError where the options ask for what there is not, the answers cannot be jailed (and are not trusted) or
+    FOLDER cannot be used; Interrupted at Ctrl-C. No process is left in any case.
     """
     began = time.monotonic()
+    check(assignments, options)
     terms = options.terms(required_isolation(options.trust_submissions))
     assignments = [dataclasses.replace(a, problem=_hurried(a.problem, options.timeout_s)) for a in assignments]
     problems = {a.problem.slug: a.problem for a in assignments}
@@ -124,6 +125,28 @@ def grade(assignments: Sequence[Assignment], folder: Path, options: Options = Op
                               "The same command grades the rest.") from None
         return Outcome(folder, total, reused, len(pending), store.statuses(), time.monotonic() - began,
                        terms.isolation)
+
+
+def check(assignments: Sequence[Assignment], options: Options) -> None:
+    """Raise PrepError for options that nothing here obeys: also where all is graded already."""
+    if options.executor not in EXECUTORS:
+        raise PrepError(f"No executor '{options.executor}'.", f"There are: {', '.join(EXECUTORS)}.  prep batch --help")
+    if options.address is not None and options.executor != "ray":
+        raise PrepError("--address is that of a Ray cluster, and this batch runs on this machine.",
+                        f"prep batch ... --executor ray --address {options.address}")
+    if options.profile is None:
+        return
+    trained = [a.problem for a in assignments if a.problem.kind == "training"]
+    if assignments and not trained:
+        slugs = [a.problem.slug for a in assignments]
+        raise PrepError(f"{slugs[0]} trains nothing: it has no profiles." if len(slugs) == 1 else
+                        f"{', '.join(slugs)} train nothing: they have no profiles.",
+                        "The same command without --profile.  prep batch --help")
+    for problem in trained:
+        try:
+            profiles.plan(problem, options.profile)
+        except PrepError as error:
+            raise PrepError(error.what, error.fix.replace(f"prep grade {problem.slug}", "prep batch ...")) from None
 
 
 def required_isolation(trusted: bool) -> str:
@@ -165,8 +188,6 @@ def _executor(options: Options, terms: Terms, tasks: int) -> Executor:
         from grader.batch.cluster import Cluster
 
         return Cluster(terms, address=options.address, workers=options.workers)
-    if options.executor != "local":
-        raise PrepError(f"No executor '{options.executor}'.", f"There are: {', '.join(EXECUTORS)}.  prep batch --help")
     from grader.batch.local import LocalPool, cores
 
     workers = options.workers or (cores() if terms.profile == "smoke" else 1)
