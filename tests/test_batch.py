@@ -288,6 +288,20 @@ def test_what_is_graded_stays_and_our_faults_are_tried_again(tmp_path: Path) -> 
         assert store.task("key a") == ("toy", "a")
 
 
+@pytest.mark.parametrize("damage", ["'{bad'", "'{}'", "'[]'", "'null'", "NULL", "X'ff00'", "'{\"status\": \"best\"}'",
+                                    "'" + "[" * 100_000 + "'"])
+def test_a_verdict_that_cannot_be_read_is_reached_again(tmp_path: Path, damage: str) -> None:
+    entries = [Entry("toy", name, name, f"key {name}", name) for name in ("a", "b")]
+    with Store(tmp_path) as store:
+        store.enlist(entries)
+        for name in ("a", "b"):
+            store.record(f"key {name}", Verdict("toy", Status.ACCEPTED), now=NOW)
+        store._db.execute(f"UPDATE answers SET verdict_json = {damage} WHERE key = 'key a'")
+    with read(tmp_path) as store:
+        store.enlist(entries)
+        assert store.pending() == ["key a"] and [result.student for result in store.results()] == ["b"]
+
+
 def test_one_batch_at_a_time(tmp_path: Path) -> None:
     with Store(tmp_path), pytest.raises(PrepError, match="Another prep batch"):
         Store(tmp_path)

@@ -89,7 +89,9 @@ class Store:
             raise
 
     def enlist(self, entries: Iterable[Entry]) -> None:
-        """Make these the submissions of the batch. What was graded before stays; our own faults are tried again."""
+        """Make these the submissions of the batch. What was graded before stays; our own faults are tried again, and
+        so is what can no longer be read.
+        """
 
         def write() -> None:
             self._db.execute("BEGIN IMMEDIATE")
@@ -105,6 +107,8 @@ class Store:
                         self._write(entry.key, entry.verdict, None)
                 self._db.execute("UPDATE answers SET status = NULL, verdict_json = NULL WHERE status = ? "
                                  "AND key IN (SELECT key FROM submissions)", (Status.JUDGE_ERROR,))
+                for key in self._damaged():
+                    self._db.execute("UPDATE answers SET status = NULL, verdict_json = NULL WHERE key = ?", (key,))
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.rollback()
@@ -169,6 +173,17 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+    def _damaged(self) -> list[str]:
+        """Keys of the graded answers whose verdict cannot be read, by another's hand or a broken disk."""
+        found = []
+        for key, text in self._db.execute("SELECT key, CAST(verdict_json AS BLOB) FROM answers "
+                                          "WHERE status IS NOT NULL AND key IN (SELECT key FROM submissions)"):
+            try:
+                verdict_from_json(json.loads(text))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                found.append(key)
+        return found
 
     def _write(self, key: str, verdict: Verdict, now: datetime | None) -> None:
         text = json.dumps(_finite(verdict.to_json()), allow_nan=False, separators=(",", ":"))
