@@ -294,7 +294,7 @@ def batch(
     except run.Interrupted as error:
         raise Interrupted(str(error)) from None
     with store.read(folder) as results:
-        report.show(report.batch_page(outcome, documents.rows(results)))
+        report.show(report.batch_page(outcome, documents.rows(results), several=len(assignments) > 1, html=html))
         for _, target, render in saved:
             documents.save(target, render(results))
         if gradescope:

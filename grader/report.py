@@ -385,27 +385,48 @@ BATCH_ROWS = 40
 """submissions listed one by one on a terminal; the documents have them all"""
 
 
-def batch_page(outcome: Outcome, rows: Iterable[Row]) -> Page:
-    """How the class did: counts, the submissions (the first BATCH_ROWS), where the results are."""
+NAME_WIDTH = 40
+"""columns of a student's name on a terminal; the documents have it all"""
+
+
+def batch_page(outcome: Outcome, rows: Iterable[Row], *, several: bool = False, html: Path | None = None) -> Page:
+    """How the class did: counts, the submissions (the first BATCH_ROWS), where the results are.
+
+    several: whether there are several problems. html: the report, where one is saved.
+    """
     page = Page()
     page.line((f"{outcome.total:,} submissions", "title"), f" in {seconds(outcome.duration_s)};  "
               f"{outcome.reused:,} graded before;  isolation: {outcome.isolation}")
     page.table([[str(count).rjust(6), (words(status), "good" if status == Status.ACCEPTED else "bad")]
                 for status, count in outcome.statuses.items()], indent=2)
     page.gap()
-    table: list[Sequence[Span | str]] = [[(name, "dim") for name in ("student", "verdict", "score", "first failure")]]
+    heads = [*(["problem"] if several else []), "student", "verdict", "score", "first failure"]
+    table: list[Sequence[Span | str]] = [[(name, "dim") for name in heads]]
     for number, row in enumerate(rows):
         if number == BATCH_ROWS:
             break
         colour = "good" if row.status == Status.ACCEPTED else "bad"
-        table.append([clean(row.student), (words(row.status), colour), f"{row.score:g}/{row.max_score:g}",
-                      row.first_failure or ("" if row.status == Status.ACCEPTED else clean(row.message))])
+        failure = row.first_failure or ("" if row.status == Status.ACCEPTED else clean(row.message))
+        table.append([*([row.problem] if several else []), _name(row.student), (words(row.status), colour),
+                      f"{row.score:g}/{row.max_score:g}", failure])
     page.table(table)
     if outcome.total > BATCH_ROWS:
         page.line((f"... {outcome.total - BATCH_ROWS:,} more", "dim"))
-    page.next(("the same command with --html class.html", "a report to read; nothing is graded again"))
+    if html is None:
+        page.next(("the same command with --html class.html", "a report to read; nothing is graded again"))
+    else:
+        page.gap()
+        page.line(("Report:  ", "dim"), str(html))
     page.line(("Results: ", "dim"), str(outcome.folder / "results.sqlite"))
     return page
+
+
+def _name(student: str) -> str:
+    """A student's name as a cell of a table: one line, not too long; of a long name, both ends."""
+    text = clean(student).replace("\t", r"\t").replace("\n", r"\n")
+    if len(text) <= NAME_WIDTH:
+        return text
+    return f"{text[:NAME_WIDTH - 15]}...{text[-12:]}"
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ class Saves:
 
     def _read(self) -> Seen:
         try:
-            return Seen(workspace.read_attempt(self.path, self._slug))
+            return Seen(workspace.read_attempt(self.path, self._slug, command="watch"))
         except PrepError as error:
             return Seen(fault=error.what, fix=error.fix)
 
@@ -785,7 +785,7 @@ def watch(problem: Problem, path: Path, *, bank: Bank, poll_s: float | None = No
     trusted. Raises PrepError where there is no file to begin with.
     """
     if not path.is_file():
-        workspace.read_attempt(path, problem.slug)  # which says what to type
+        workspace.read_attempt(path, problem.slug, command="watch")  # which says what to type
     session = Watch(problem, path, bank=bank, make_judge=WarmJudge, poll_s=poll_s)
     code = session.run()
     if code != 128 + signal.SIGHUP:

@@ -90,31 +90,32 @@ def reset(problem: Problem, *, now: datetime) -> Path | None:
     return backup
 
 
-def read_attempt(path: Path, slug: str = "SLUG") -> str:
+def read_attempt(path: Path, slug: str = "SLUG", command: str = "grade") -> str:
     """The source text of the answer at `path`, decoded as Python itself would (PEP 263; a byte-order mark is fine).
 
-    slug: for the commands in the errors. Lines end in a newline only, as Python reads them.
+    slug, command: for what to type in the errors. Lines end in a newline only, as Python reads them.
     Raises PrepError for anything that cannot be a Python file, saying how to mend it.
     """
-    again = f"prep grade {slug} FILE"
+    again = f"prep {command} {slug} FILE"
     if path == attempt_path(slug):
-        again = f"prep grade {slug}"
+        again = f"prep {command} {slug}"
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise _missing(path, slug) from None
+        raise _missing(path, slug, command) from None
     except (OSError, ValueError) as error:
         raise PrepError(f"{path} cannot be read: {error}", f"Mend that, then:  {again}") from None
     if stat.S_ISDIR(mode):
         inside = sorted(path.glob("*.py"))
         best = next((file for file in inside if file.name == ATTEMPT), inside[0] if len(inside) == 1 else None)
         raise PrepError(f"{path} is a folder, not a file.",
-                        f"Did you mean this?  prep grade {slug} {best or path / ATTEMPT}")
+                        f"Did you mean this?  prep {command} {slug} {best or path / ATTEMPT}")
     if not stat.S_ISREG(mode):
         raise PrepError(f"{path} is not a regular file.", f"Save the answer to a file, then:  {again}")
     if path.suffix == ".ipynb":
         raise PrepError(f"{path} is a notebook; a Python file is graded.",
-                        f"Save the answer's cells as a .py file, then:  prep grade {slug} {path.with_suffix('.py')}")
+                        f"Save the answer's cells as a .py file, then:  prep {command} {slug} "
+                        f"{path.with_suffix('.py')}")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -169,18 +170,19 @@ def _decode(data: bytes, path: Path, again: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _missing(path: Path, slug: str) -> PrepError:
+def _missing(path: Path, slug: str, command: str) -> PrepError:
     if path == attempt_path(slug):
         return PrepError(f"{path} does not exist: you have not started '{slug}' here.", f"prep start {slug}")
     try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+        names = [entry.name for entry in path.parent.iterdir() if os.path.isfile(entry)]
     except OSError:
         return PrepError(f"{path} does not exist, nor does its folder.",
-                         f"To grade your answer in the workspace:  prep grade {slug}")
+                         f"To grade your answer in the workspace:  prep {command} {slug}")
     near = difflib.get_close_matches(path.name, names, n=1)
     if near:
-        return PrepError(f"{path} does not exist.", f"Did you mean this?  prep grade {slug} {path.with_name(near[0])}")
-    return PrepError(f"{path} does not exist.", f"To grade your answer in the workspace:  prep grade {slug}")
+        return PrepError(f"{path} does not exist.",
+                         f"Did you mean this?  prep {command} {slug} {path.with_name(near[0])}")
+    return PrepError(f"{path} does not exist.", f"To grade your answer in the workspace:  prep {command} {slug}")
 
 
 def _create(path: Path, data: bytes) -> bool:

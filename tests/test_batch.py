@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from grader import report
 from grader.attempt import launch
 from grader.bank import Bank
 from grader.batch import documents, page, run, submissions, work
@@ -51,12 +52,14 @@ def names(assignment: Assignment) -> list[str]:
 def test_a_folder_of_files_and_of_folders(bank: Bank, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     for name in ("zoe.py", "adam.py", "mia/attempt.py", "mia/other.py", "noname/answer.py", ".hidden.py",
-                 "__pycache__/adam.py", "read.me"):
+                 "__init__.py", "__pycache__/adam.py", "read.me"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x = 1\n")
     found = submissions.find(bank, "toy", [str(folder)])
     assert names(found) == ["adam", "mia", "zoe"]
-    assert [line.partition(": ")[2] for line in found.skipped] == ["the folder holds no attempt.py", "not a .py file"]
+    assert [line.partition(": ")[2] for line in found.skipped] == [
+        "it makes a package of its folder, and is no answer", "the folder holds no attempt.py", "not a .py file"]
+    assert names(submissions.find(bank, "toy", [f"{folder}/*.py"])) == ["adam", "zoe"]
 
 
 def test_globs_files_and_folders_of_one(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +174,7 @@ def test_a_manifest(make_problem: Callable[..., Problem], bank: Bank, tmp_path: 
     ('[[problem]]\nslug = "toy"\nsubmissions = []', "problem 1: submissions"),
     ('[[problem]]\nslug = "toi"\nsubmissions = "one"', "No problem 'toi'"),
     ('[[problem]]\nslug = "toy"\nsubmissions = "one"\n' * 2, "stands there twice"),
+    ('[[problem]]\nslug = "toy"\nsubmissions = "no*"', r"(?s)Nothing matches no\*\..*prep batch --manifest .*m\.toml"),
 ])
 def test_mistakes_in_a_manifest(bank: Bank, tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "one").mkdir()
@@ -330,6 +334,13 @@ def test_csv(store: Store) -> None:
     assert table[0]["tier"] == "correct" and table[3]["not_run"] == "1"
 
 
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@A1", "\t=1", "\n=1", "\r=1", " =1", "\u00a0=1", "\uff1d1", "\t1",
+                                  "\x1b[1m=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert str(documents._cell(text)).startswith("'")
+    assert documents._cell("a=1") == "a=1" and documents._cell("") == "" and documents._cell(-1.0) == -1.0
+
+
 def test_json_lines_follow_the_schema(store: Store) -> None:
     schema = json.loads((ROOT / "docs" / "verdict.schema.json").read_text())
     lines = "".join(documents.json_lines(store)).splitlines()
@@ -456,6 +467,25 @@ def test_the_page_of_several_problems(make_problem: Callable[..., Problem], toy:
         assert documents.save_gradescope(tmp_path / "gs", store) == 2
     assert outline.ids[0] == "toy" and len(set(outline.ids)) == 4 and "toy: 1 of 1 accepted" in outline.text
     assert (tmp_path / "gs" / "second" / "ann" / "results.json").exists()
+
+
+def test_the_screen_of_a_batch(store: Store, tmp_path: Path) -> None:
+    outcome = run.Outcome(tmp_path, 5, 0, 5, {"accepted": 1}, 1.0, "bubblewrap")
+    rows = list(documents.rows(store))
+    text = report.batch_page(outcome, rows).text()
+    assert "\nstudent  verdict " in text and "--html class.html" in text
+    text = report.batch_page(outcome, rows, several=True, html=Path("class.html")).text()
+    assert "\nproblem  student  verdict " in text and "\ntoy      ann      ACCEPTED " in text
+    assert "Report:  class.html\n" in text and "--html" not in text
+
+
+def test_names_leave_the_table_a_table(store: Store, tmp_path: Path) -> None:
+    outcome = run.Outcome(tmp_path, 2, 0, 2, {"accepted": 2}, 1.0, "bubblewrap")
+    first = next(documents.rows(store))
+    rows = [dataclasses.replace(first, student=name) for name in ("a\tb\nc\x1b[31m", "x" * 200 + "-the-end")]
+    lines = report.batch_page(outcome, rows).text().partition("\nstudent")[2].splitlines()
+    assert lines[1].startswith("a\\tb\\nc  ") and "xxx...xxxx-the-end  ACCEPTED" in lines[2]
+    assert len({line.index("ACCEPTED") for line in lines[1:3]}) == 1 and len(lines[2]) < 80
 
 
 def test_progress_in_words() -> None:

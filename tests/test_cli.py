@@ -444,6 +444,12 @@ def test_the_manifest_is_no_document(prep: Run, answers: Path, tmp_path: Path) -
     assert (tmp_path / "all.toml").read_text() == manifest
 
 
+def test_watch_suggests_watch(prep: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(RIGHT)
+    done = prep("watch", "toy", "mine.p", code=2)
+    assert done.stderr == "mine.p does not exist.\nDid you mean this?  prep watch toy mine.py\n"
+
+
 # For the machine, and for authors
 
 

@@ -21,6 +21,8 @@ from grader.verdict import NOT_RUN, PASSED
 
 NAME_BYTES = 200
 """of a folder's name: file systems allow 255, some archives less"""
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""what a spreadsheet's formula begins with; the last four are the full-width forms"""
 COLUMNS = ("problem", "student", "status", "score", "max_score", "passed", "failed", "not_run", "first_failure",
            "message", "duration_s", "isolation", "tier", "path", "source_sha256")
 
@@ -68,11 +70,11 @@ def csv_lines(store: Store) -> Iterator[str]:
 
 
 def _cell(value: str | float) -> str | float:
-    """A spreadsheet runs a text that begins like a formula; an apostrophe keeps it text."""
+    """A spreadsheet runs a text that begins like a formula, blanks or not; an apostrophe keeps it text."""
     if not isinstance(value, str):
         return value
     text = report.clean(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(("\t", "\n")) else text
 
 
 def json_lines(store: Store) -> Iterator[str]:

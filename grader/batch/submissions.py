@@ -20,6 +20,7 @@ from grader.errors import PrepError
 from grader.problem import Problem
 from grader.workspace import ATTEMPT, read_attempt
 
+PACKAGE = "__init__.py"
 WRITTEN_OUT = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})")
 """what a byte that is no text looks like in a student's name"""
 MANIFEST_FORM = '[[problem]]\nslug = "conv2d"\nsubmissions = ["conv2d/*.py"]'
@@ -149,7 +150,9 @@ def _expand(pattern: str, base: Path, again: str, skipped: list[str]) -> Iterato
         if not matches:
             raise PrepError(f"Nothing matches {pattern}.", again)
     for match in matches:
-        if not os.path.isdir(match):  # unlike Path.is_dir, it raises nothing: a link may lead anywhere
+        if match.name == PACKAGE:
+            skipped.append(_package(match))
+        elif not os.path.isdir(match):  # unlike Path.is_dir, it raises nothing: a link may lead anywhere
             yield _file(match)
         elif os.path.lexists(match / ATTEMPT):
             yield _file(match / ATTEMPT)
@@ -181,10 +184,16 @@ def _folder(folder: Path, skipped: list[str]) -> Iterator[Submission]:
                 skipped.append(f"{_shown(str(entry))}: the folder cannot be read: {error.strerror or error}")
             else:
                 yield Submission(_shown(entry.name), entry / ATTEMPT, folder)
+        elif entry.name == PACKAGE:
+            skipped.append(_package(entry))
         elif entry.suffix == ".py":
             yield Submission(_shown(entry.stem), entry, folder)
         else:
             skipped.append(f"{_shown(str(entry))}: not a .py file")
+
+
+def _package(path: Path) -> str:
+    return f"{_shown(str(path))}: it makes a package of its folder, and is no answer"
 
 
 def _shown(name: str) -> str:
