@@ -420,6 +420,9 @@ class _Outline(HTMLParser):
         self.ids: list[str] = []
         self.links: list[str] = []
         self.text = ""
+        self.last_class: str | None = None
+        self.tables: list[tuple[str, str | None]] = []
+        """the tag that holds each table, and its class"""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
@@ -427,7 +430,10 @@ class _Outline(HTMLParser):
         if identity := values.get("id"):
             self.ids.append(identity)
         self.links += [value for name in ("href", "src") if (value := values.get(name))]
-        if tag not in ("meta", "br", "rect"):
+        if tag == "table":
+            self.tables.append((self.open[-1], self.last_class))
+        self.last_class = values.get("class")
+        if tag not in ("meta", "br", "rect", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -450,6 +456,7 @@ def test_the_page_is_one_file_in_which_submissions_are_text(store: Store, toy: P
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
     assert "://" not in text and "\x1b" not in text and "\u202e" not in text
     assert "</pre><script>alert(1)</script>" in outline.text and "<i>dee" in outline.text
+    assert outline.tables == [("div", "table")] * 2 and ".table { overflow-x: auto; }" in text, "phones are narrower"
     assert "1 of 5 accepted" in outline.text and "median score 50 %" in outline.text
     # two wrong answers fail the same case, and make one group
     assert "2 WRONG ANSWER: 1 failing, first test_a" in outline.text
