@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from grader import report
+from grader import profiles, report
 from grader.attempt import launch
 from grader.bank import Bank
 from grader.batch import documents, page, run, submissions, work
@@ -236,6 +236,14 @@ def test_profiles_are_those_of_the_training_problems(toy: Problem, tmp_path: Pat
     with pytest.raises(PrepError, match="cnn-mnist has no profile 'nonsense'; it has smoke") as caught:
         run.check([Assignment(toy, ()), Assignment(training, ())], run.Options(profile="nonsense"))
     assert caught.value.fix == "prep batch ... --profile smoke"
+
+
+def test_a_cluster_may_have_the_gpus_that_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "_cuda_devices", lambda: 0)
+    training = [Assignment(Bank().get("cnn-mnist"), ())]
+    run.check(training, run.Options("ray", profile="gpu"))
+    with pytest.raises(PrepError, match="finds none that it can use here"):
+        run.check(training, run.Options(profile="gpu"))
 
 
 # What is kept

@@ -143,8 +143,8 @@ def check(assignments: Sequence[Assignment], options: Options) -> None:
                         f"{', '.join(slugs)} train nothing: they have no profiles.",
                         "The same command without --profile.  prep batch --help")
     for problem in trained:
-        try:
-            profiles.plan(problem, options.profile)
+        try:  # the GPUs of a cluster are not here
+            profiles.plan(problem, options.profile, device="cpu" if options.executor == "ray" else None)
         except PrepError as error:
             raise PrepError(error.what, error.fix.replace(f"prep grade {problem.slug}", "prep batch ...")) from None
 
