@@ -179,6 +179,29 @@ def check_validation_untouched(lab: Lab, count: int = 512) -> None:
                why="validation data chooses between models; what has been trained on can no longer judge")
 
 
+def check_validation_leaves_no_trace(lab: Lab, count: int = 64) -> None:
+    """Validation images that differ in what nobody sees, the lowest bit of each pixel, leave the same model (on a CPU).
+
+    What went through the model in training mode shows in BatchNorm's running statistics, gradient or not. An answer may
+    choose its epoch by these images: where another one was chosen the parameters differ too, and nothing is said. A
+    buffer of one number may hold what validation said.
+    """
+    if lab.device != "cpu":
+        return
+    x, y = small(lab, count)
+    first, second = (lab.train(x, y, seed=6, budget_s=EXTRA_S, x_val=x_val) for x_val in (lab.x_val, lab.x_val ^ 1))
+    buffers = {str(name) for name, _ in first.model.named_buffers()}
+    before, after = first.state(), second.state()
+    changed = [name for name, value in before.items() if name not in after or not torch.equal(
+        torch.nan_to_num(value), torch.nan_to_num(after[name]))]
+    traces = [name for name in changed if before[name].numel() > 1]
+    check.true(not traces or not buffers.issuperset(changed),
+               f"trained once more, with validation images of which the lowest bit of each pixel was flipped, the "
+               f"model has the same parameters, but another {', '.join(traces[:3])}",
+               why="validation data chooses between models. In training mode BatchNorm averages what it sees, under "
+                   "no_grad too: call model.eval() before validation images go through it")
+
+
 def check_beats(lab: Lab, reached: float, control: float, points: float, what: str) -> None:
     """`reached` is at least `points` percentage points above `control`, accuracies from 0 to 1."""
     gain = 100 * (reached - control)

@@ -355,6 +355,40 @@ def test_a_wrong_model_is_refused_for_its_reason(grade: Callable[..., Verdict], 
     assert verdict.first_failure.name == case and words in verdict.first_failure.message, verdict.message
 
 
+NORMED = GOOD.replace("nn.Linear(196, 64), nn.ReLU()", "nn.Linear(196, 64), nn.BatchNorm1d(64), nn.ReLU()")
+BEST_EPOCH = ("        log(", """        if step % 20 == 0:
+            model.eval()
+            with torch.no_grad():
+                now = F.cross_entropy(model(x_val), y_val).item()
+            model.train()
+            if step == 20 or now < best:
+                best, kept = now, {name: value.clone() for name, value in model.state_dict().items()}
+        log(""")
+LAST = "    return model.eval()"
+CHOSEN = NORMED.replace(*BEST_EPOCH).replace(LAST, "    model.load_state_dict(kept)\n" + LAST)
+
+
+@pytest.mark.parametrize(("source", "accepted"), [
+    (GOOD, True), (NORMED, True), (CHOSEN, True),
+    (CHOSEN.replace("model(x_val), y_val", "*(lambda i: (model(x_val[i]), y_val[i]))(torch.randperm(len(x_val))[:8])"),
+     True),
+    (NORMED.replace(LAST, "    with torch.no_grad():\n        model(x_val)\n" + LAST), False),
+    (CHOSEN.replace("            model.eval()\n", ""), False),
+    (CHOSEN.replace("            model.eval()\n", "").replace("nn.ReLU(),", "nn.ReLU(), nn.Dropout(0.2),"), False),
+    (CHOSEN.replace(LAST, "    model.register_buffer('best', torch.tensor(best))\n" + LAST), True),
+    (NORMED.replace(LAST, "    for part in x_val.split(4):\n        model(part)\n" + LAST), False),
+], ids=["no-batchnorm", "batchnorm", "best-epoch", "best-epoch-by-a-random-part", "adapted-at-the-end",
+        "validates-in-training-mode", "and-with-dropout", "keeps-the-loss", "adapted-in-parts"])
+def test_validation_images_may_choose_but_leave_no_trace(grade: Callable[..., Verdict], source: str,
+                                                         accepted: bool) -> None:
+    """An epoch is chosen by a loss that hardly changes with a bit of each pixel; batch statistics keep the change."""
+    verdict = grade(source, suite="from grader import training\n\n"
+                                  "def test_trace(lab):\n    training.check_validation_leaves_no_trace(lab)\n")
+    assert (verdict.status is Status.ACCEPTED) == accepted, verdict.message
+    if not accepted:
+        assert verdict.status is Status.WRONG_ANSWER and "body.3.running" in verdict.message, verdict.message
+
+
 def test_a_model_that_changes_its_mind_is_refused(grade: Callable[..., Verdict]) -> None:
     """Good when accuracy is measured, another one later: the same images are asked for again."""
     fickle = GOOD.replace(MODEL, """

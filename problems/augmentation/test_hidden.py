@@ -724,6 +724,13 @@ def test_trains_on_what_augment_returns(lab, watched):
                               f"{len(labels):,} held-out images; chance is {1 / len(lab.classes):.0%}")
 
 
+def test_validation_leaves_no_trace(lab, watched):
+    """Validation images choose a model, and no more. In training mode BatchNorm averages what goes through it, gradient
+    or not: the model is then fitted to the images that were to judge it."""
+    lab.configure("train", augment=lambda images: images)
+    training.check_validation_leaves_no_trace(lab)
+
+
 def test_logits_are_scores(lab, watched):
     """Cross-entropy in PyTorch contains the softmax: a model that ends in one learns slowly."""
     training.check_logits(lab.run)

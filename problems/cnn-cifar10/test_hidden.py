@@ -72,6 +72,18 @@ def test_shuffled_labels_teach_nothing(lab):
     training.check_shuffled_labels(lab, at_most=0.25, count=500)
 
 
+def test_validation_images_are_not_trained_on(lab):
+    """Here the validation labels are random. A model that gives them back was trained on them, and nothing is left to
+    choose by."""
+    training.check_validation_untouched(lab, count=256)
+
+
+def test_validation_leaves_no_trace(lab):
+    """Validation images are to watch and to choose by. In training mode BatchNorm averages what goes through it,
+    gradient or not: it is then fitted to the images that were to judge it."""
+    training.check_validation_leaves_no_trace(lab, count=256)
+
+
 def test_same_seed_same_model(lab):
     """A result that cannot be repeated cannot be debugged: weights, order and augmentation all follow from seed."""
     training.check_reproducible(lab, count=256)

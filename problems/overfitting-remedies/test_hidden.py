@@ -454,6 +454,12 @@ def test_validation_images_are_not_trained_on(noisy_lab):
                                           "longer judge")
 
 
+def test_validation_leaves_no_trace(noisy_lab):
+    """Labels and gradients are not all that can be learned from: in training mode BatchNorm averages the images that go
+    through it. Call model.eval() before the validation images do."""
+    training.check_validation_leaves_no_trace(noisy_lab, count=128)
+
+
 def test_same_seed_same_model(noisy_lab):
     """A remedy is worth a few points, and so is a lucky seed. Only a run that can be repeated can be compared."""
     training.check_reproducible(noisy_lab, count=128)

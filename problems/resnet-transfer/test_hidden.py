@@ -333,6 +333,12 @@ def test_validation_images_are_not_trained_on(lab):
     training.check_validation_untouched(lab, count=32)  # few, so that the others would be learned by heart
 
 
+def test_validation_leaves_no_trace(lab):
+    """Labels and gradients are not all that can be learned from: in training mode BatchNorm averages the images that go
+    through it, and the backbone is then fitted to those that were to judge it."""
+    training.check_validation_leaves_no_trace(lab, count=96)
+
+
 def test_shuffled_labels_teach_nothing(lab):
     """Trained on labels in random order the same code must be at chance: what it knows of the target comes from the
     labels. With few labels and good features chance is wide, hence 15 points of room."""
