@@ -21,11 +21,15 @@ MAX_SHOWN = 400
 
 @dataclass(frozen=True)
 class Observed:
-    """A call's result, and its arguments as they were after the call."""
+    """A call's result, its arguments as they were after the call, and whose memory the result's arrays lie in."""
 
     result: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    shares_argument: bool = False
+    """some of it is that of an argument"""
+    shares_earlier: bool = False
+    """some of it is that of the result of the case's observed call before this one"""
 
 
 class CheckFailure(AssertionError):
@@ -198,8 +202,7 @@ def raises(error: type[Exception], function: Callable[..., Any], *args: Any, why
 
 def unchanged(function: Callable[..., Any], *args: Any, why: str = "", **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` leaves its arguments as they were. Returns the result."""
-    observe = getattr(type(function), "observed", None) or getattr(type(function), "_prep_observed", None)
-    observed = observe(function, *args, **kwargs) if observe else _observe_here(function, args, kwargs)
+    observed = _observed(function, args, kwargs)
     named = [(f"argument {i + 1}", before, after) for i, (before, after) in enumerate(zip(args, observed.args))]
     named += [(f"argument {key}", before, observed.kwargs[key]) for key, before in kwargs.items()]
     for name, before, after in named:
@@ -209,6 +212,20 @@ def unchanged(function: Callable[..., Any], *args: Any, why: str = "", **kwargs:
             raise CheckFailure(f"{name} was changed by the call", why=why,
                                expected=f"{name} as it was: {found.expected}", actual=found.actual,
                                index=found.index, max_error=found.max_error) from None
+    return observed.result
+
+
+def new_arrays(function: Callable[..., Any], *args: Any, why: str = "", **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)`, called twice, returns arrays whose memory is neither an argument's nor that of what
+    it returned before. Returns the second result."""
+    for calls in (1, 2):
+        observed = _observed(function, args, kwargs)
+        if observed.shares_argument:
+            raise CheckFailure("the result is no new array: it shares memory with an argument", calls=calls,
+                               why=why or "who writes to the one changes the other")
+        if observed.shares_earlier and calls == 2:
+            raise CheckFailure("the result is no new array: it shares memory with what the call before returned",
+                               calls=calls, why=why or "the second call overwrites what the caller keeps of the first")
     return observed.result
 
 
@@ -357,7 +374,11 @@ def _copies(value: Any) -> Any:
     return value
 
 
-def _observe_here(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
+def _observed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
+    observe = getattr(type(function), "observed", None) or getattr(type(function), "_prep_observed", None)
+    if observe:
+        found: Observed = observe(function, *args, **kwargs)
+        return found
     args, kwargs = _copies(args), _copies(kwargs)
     return Observed(function(*args, **kwargs), args, kwargs)
 

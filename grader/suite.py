@@ -28,6 +28,7 @@ import numpy as np
 import pytest
 
 from grader import counterexample
+from grader.attempt import wire
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.check import BelowThreshold, CheckFailure, Observed
 from grader.counterexample import Call, CallLog
@@ -50,8 +51,9 @@ class LocalFunction:
 
     in_process = True
 
-    def __init__(self, name: str, function: Callable[..., Any], log: CallLog) -> None:
-        self._name, self._function, self._log = name, function, log
+    def __init__(self, name: str, function: Callable[..., Any], log: CallLog, latest: list[Any]) -> None:
+        """latest: what the case's latest observed call returned, where there was one."""
+        self._name, self._function, self._log, self._latest = name, function, log, latest
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._log.add(Call(self._name, args, kwargs))
@@ -61,27 +63,30 @@ class LocalFunction:
         """As `attempt.f.observed` beyond the boundary: the call works on copies, which come back with the result."""
         self._log.add(Call(self._name, args, kwargs))
         args, kwargs = copy.deepcopy(args), copy.deepcopy(kwargs)
-        return Observed(self._function(*args, **kwargs), args, kwargs)
+        result = self._function(*args, **kwargs)
+        earlier, self._latest[:] = list(self._latest), [result]
+        return Observed(result, args, kwargs, wire.overlap(result, [args, kwargs]), wire.overlap(result, earlier))
 
 
 class LocalAttempt:
     """An answer loaded into this process, for authors who debug a suite. Offers no protection at all."""
 
     def __init__(self, path: Path, kit: Path | None) -> None:
-        self.log = CallLog()
+        self.log, self._latest = CallLog(), list[Any]()
         if kit:
             load_module("kit", kit)
         self._module = load_module("attempt", path)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._module, name)
-        return LocalFunction(name, value, self.log) if inspect.isfunction(value) else value
+        return LocalFunction(name, value, self.log, self._latest) if inspect.isfunction(value) else value
 
     def from_kit(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(sys.modules["kit"], name)(*args, **kwargs)
 
     def begin_case(self, seed: int) -> None:
         self.log.clear()
+        self._latest.clear()
 
     def end_case(self) -> str:
         return ""

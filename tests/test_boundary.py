@@ -270,6 +270,62 @@ def test_arguments_after_the_call(answer: Answer) -> None:
     assert x.tolist() == [0, 0]
 
 
+KEEPING = """
+    import numpy as np
+    buffer = np.zeros(8)
+    def f(x, how, more=()):
+        return {"new": lambda: x * 2, "itself": lambda: x, "view": lambda: {"a": [x[::-1][1:3]]},
+                "of-more": lambda: (1, more[0].T), "scalar": lambda: x[0], "nothing": lambda: x[:0],
+                "buffer": lambda: buffer, "first-half": lambda: buffer[:4], "second-half": lambda: buffer[4:]}[how]()
+"""
+
+
+@pytest.mark.parametrize("libraries", [(), ("torch",)], ids=["array", "tensor"])
+@pytest.mark.parametrize(("how", "shares"), [("new", False), ("itself", True), ("view", True), ("of-more", True),
+                                             ("scalar", False), ("nothing", False), ("buffer", False)])
+def test_an_observed_result_tells_whether_it_lies_in_an_argument(answer: Answer, how: str, shares: bool,
+                                                                 libraries: tuple[str, ...]) -> None:
+    if libraries and how in ("view", "scalar"):
+        return  # a tensor has no negative strides, and a number of its own keeps its place
+    attempt = answer(KEEPING, libraries=libraries)
+    x, more = np.arange(4.0), np.ones((2, 2))
+    values = (torch.from_numpy(x), torch.from_numpy(more)) if libraries else (x, more)
+    observed = attempt.f.observed(values[0], how, more=[values[1]])
+    assert (observed.shares_argument, observed.shares_earlier) == (shares, False)
+
+
+def test_an_observed_result_tells_whether_it_lies_in_the_one_before(answer: Answer) -> None:
+    attempt = answer(KEEPING)
+    for begin, pairs in enumerate((("new", "new", False), ("buffer", "buffer", True), ("buffer", "second-half", True),
+                                   ("first-half", "second-half", False), ("new", "buffer", False))):
+        attempt.begin_case(begin)
+        first, second, shares = pairs
+        assert not attempt.f.observed(np.ones(4), first).shares_earlier
+        attempt.f(np.ones(4), "buffer")  # a call that is not observed is not remembered
+        assert attempt.f.observed(np.ones(4), second).shares_earlier is shares, pairs
+    attempt.f.observed(np.ones(4), "buffer")
+    attempt.begin_case(9)
+    assert not attempt.f.observed(np.ones(4), "buffer").shares_earlier
+
+
+def test_new_arrays_says_whose_memory_it_is(answer: Answer) -> None:
+    attempt, x = answer(KEEPING), np.arange(4.0)
+    assert same(check.new_arrays(attempt.f, x, "new"), x * 2)
+    with pytest.raises(check.CheckFailure, match="with an argument"):
+        check.new_arrays(attempt.f, x, "itself")
+    with pytest.raises(check.CheckFailure, match="what the call before returned"):
+        check.new_arrays(attempt.f, x, "buffer")
+
+
+@pytest.mark.parametrize("told", ["no", None, [], [False], [False, 0], [False, np.False_], [True, False, False]])
+def test_nonsense_about_memory_breaks_the_protocol(answer: Answer, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the answer's process that says so: two booleans, or nothing that counts."""
+    attempt = answer(ECHO)
+    monkeypatch.setattr(attempt.f._connection, "do", lambda *args, **kwargs: [1, [1], {}, told])
+    with pytest.raises(AttemptStopped, match="broke the protocol"):
+        attempt.f.observed(1)
+
+
 def test_random_generators_cross_with_their_state(answer: Answer) -> None:
     attempt = answer("def f(rng): return rng.normal(size=3)")
     rng = np.random.default_rng(5)

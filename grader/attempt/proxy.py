@@ -377,13 +377,14 @@ class Connection:
 
     def observe(self, name: str, target: Any, head: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any],
                 call: Call | None) -> Observed:
-        """A call that also brings back its arguments as they were afterwards."""
+        """A call that also brings back its arguments as they were afterwards, and what it says of its memory."""
         found = self.do(name, target, [*head, *args], kwargs, origin=call, observe=True)
-        if type(found) is list and len(found) == 3:
-            result, after, named = found
+        if type(found) is list and len(found) == 4:
+            result, after, named, shares = found
             if type(after) is list and type(named) is dict and len(after) == len(args) and (
-                    named.keys() == kwargs.keys()):
-                return Observed(result, tuple(after), named)
+                    named.keys() == kwargs.keys()) and type(shares) is list and (
+                    [type(share) for share in shares] == [bool, bool]):
+                return Observed(result, tuple(after), named, *shares)
         return self.broken("a call did not return its arguments")
 
     def request(self, message: list[Any], inputs: list[Any] | None = None) -> Any:

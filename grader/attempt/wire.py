@@ -426,6 +426,32 @@ def _bound_depth(value: Any) -> None:
 
 # Frames over a socket. `wait_to_read` and `wait_to_write` block until it is worth trying again, or raise.
 
+def overlap(a: Any, b: Any) -> bool:
+    """Whether some array or tensor of `a` lies, at least in part, where one of `b` does: both data, however nested."""
+    spans = _spans(b)
+    return any(low < end and begin < high for low, high in _spans(a) for begin, end in spans)
+
+
+def _spans(value: Any) -> list[tuple[int, int]]:
+    """The addresses between which each array and tensor in there lies."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [span for item in value for span in _spans(item)]
+    torch = sys.modules.get("torch")
+    if isinstance(value, np.ndarray):
+        low, strides, item = value.__array_interface__["data"][0], value.strides, value.itemsize
+    elif torch is not None and isinstance(value, torch.Tensor) and value.layout is torch.strided:
+        item = value.element_size()
+        low, strides = value.data_ptr(), tuple(item * stride for stride in value.stride())
+    else:
+        return []
+    if 0 in value.shape:
+        return []
+    reach = [(size - 1) * stride for size, stride in zip(value.shape, strides)]
+    return [(low + sum(r for r in reach if r < 0), low + sum(r for r in reach if r > 0) + item)]
+
+
 def frame(body: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
     """The parts of a frame, to be sent one after another."""
     lengths = [len(buffer) for buffer in buffers]

@@ -54,6 +54,8 @@ class Worker:
         self.tapes: dict[int, Any] = {}
         self.leaves: dict[int, Any] = {}
         self.next_number = 0
+        self.earlier: Any = None
+        """what the case's latest observed call returned: kept, so that its memory is nobody else's"""
         self.lock = threading.RLock()
         self.module, self.kit = ModuleType("attempt"), ModuleType("kit")
         self.watch: Any = contextlib.nullcontext()
@@ -163,6 +165,7 @@ class Worker:
                 self.release(options["release"])
             if options.get("seed") is not None:
                 reseed(options["seed"])
+                self.earlier = None
             if options.get("place"):
                 args, kwargs = _placed(args, options["place"]), _placed(kwargs, options["place"])
             with self._context(options), self.watch:
@@ -190,12 +193,12 @@ class Worker:
             return getattr(self.kit, function)(*args, **kwargs)
         if name == "call":
             result = target(*args, **kwargs)
-            return [result, list(args), kwargs] if observe else result
+            return self._observed(result, args, kwargs) if observe else result
         if name == "method":
             method, *args = args
             function = getattr(target, method)
             result = function(*args, **kwargs)
-            return [result, list(args), kwargs] if observe else result
+            return self._observed(result, args, kwargs) if observe else result
         if name == "listed":
             method, *args = args
             return list(getattr(target, method)(*args, **kwargs))
@@ -211,6 +214,11 @@ class Worker:
             except StopIteration:
                 return [False, None]
         return _OPERATIONS[name](target, *args)
+
+    def _observed(self, result: Any, args: Any, kwargs: Any) -> list[Any]:
+        """The result, the arguments, and whether the result lies in their memory or in the result's before it."""
+        earlier, self.earlier = self.earlier, result
+        return [result, list(args), kwargs, [wire.overlap(result, [args, kwargs]), wire.overlap(result, earlier)]]
 
     def release(self, numbers: list[list[int]]) -> None:
         for number, count in numbers:

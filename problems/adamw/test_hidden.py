@@ -167,6 +167,14 @@ def test_arguments_stay_as_they_were(attempt, first):
     unpack(check.unchanged(attempt.adamw_step, *args), args[0])
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first-step", "later-step"])
+def test_returns_new_arrays(attempt, first):
+    """With gradients of 0 and no decay the weights stay as they are, and are new arrays all the same: the caller may
+    write to the new ones and keep the old ones, or the other way."""
+    state = {} if first else midway(3, [0, 0], [1, 2])
+    check.new_arrays(attempt.adamw_step, one([1, 2]), one([0, 0]), state, 0.1, (0.0, 0.5), 1e-8, 0.0)
+
+
 @pytest.mark.points(2)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_twelve_steps(attempt, reference, rng, weight_decay):

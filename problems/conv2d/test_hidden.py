@@ -195,6 +195,16 @@ def test_arguments_stay_unchanged(attempt):
     check.unchanged(attempt.conv2d, *(a.astype(np.int64) for a in (x, w, b)))
 
 
+@pytest.mark.parametrize("size", [1, 2], ids=["1x1-kernel", "2x2-kernel"])
+def test_returns_a_new_array(attempt, size):
+    """What a layer returned is kept for the backward pass: a buffer that the next call overwrites, or a view of the
+    input, changes under its owner's hands. A 1 x 1 kernel of 1 copies the image; it still copies it.
+    """
+    w = np.zeros((1, 1, size, size))
+    w[..., 0, 0] = 1
+    check.new_arrays(attempt.conv2d, np.arange(9.0).reshape(1, 1, 3, 3), w)
+
+
 def test_fractions_are_kept(attempt):
     """An accumulator of an integer dtype cuts off every fraction."""
     values(attempt.conv2d(single([[0.5, 1.5], [2.5, 3.5]]), single([[0.5]])), [[[[0.25, 0.75], [1.25, 1.75]]]])
