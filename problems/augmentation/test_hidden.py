@@ -368,6 +368,13 @@ def test_affine_of_a_batch(attempt, rng):
                  shear=rng.uniform(-50, 50, 40), zoom=rng.uniform(0.4, 2.5, 40))
 
 
+def test_returns_new_arrays(attempt, rng):
+    """Where nothing is moved the result is a copy all the same: who writes to it must not reach the training set."""
+    check.new_arrays(attempt.random_crop_flip, ramp(2), rng, pad=0, p_flip=0.0)
+    check.new_arrays(attempt.affine, ramp(2), *parameters(2))
+    check.new_arrays(attempt.random_affine, ramp(2), rng, max_angle_deg=0, max_shift=0)
+
+
 # --- random_affine ----------------------------------------------------------------------------------------------------
 
 SIDE, MANY = 45, 300
