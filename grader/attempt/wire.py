@@ -424,8 +424,6 @@ def _bound_depth(value: Any) -> None:
     raise WireError(f"values nested more than {MAX_DEPTH} deep")
 
 
-# Frames over a socket. `wait_to_read` and `wait_to_write` block until it is worth trying again, or raise.
-
 def overlap(a: Any, b: Any) -> bool:
     """Whether some array or tensor of `a` lies, at least in part, where one of `b` does: both data, however nested."""
     spans = _spans(b)
@@ -451,6 +449,8 @@ def _spans(value: Any) -> list[tuple[int, int]]:
     reach = [(size - 1) * stride for size, stride in zip(value.shape, strides)]
     return [(low + sum(r for r in reach if r < 0), low + sum(r for r in reach if r > 0) + item)]
 
+
+# Frames over a socket. `wait_to_read` and `wait_to_write` block until it is worth trying again, or raise.
 
 def frame(body: bytes, buffers: list[memoryview]) -> list[bytes | memoryview]:
     """The parts of a frame, to be sent one after another."""
