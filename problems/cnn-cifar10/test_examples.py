@@ -21,7 +21,7 @@ def no_log(**numbers):
     pass
 
 
-def fit(count, time_budget_s=4.0, log=no_log):
+def fit(count, time_budget_s=8.0, log=no_log):
     torch.set_num_threads(1)
     x, y = squares(count, seed=0)
     x_val, y_val = squares(50, seed=2)
