@@ -17,6 +17,7 @@ import numpy as np
 
 MAX_SHOWN = 400
 """array elements shown in full; beyond, only the neighbourhood of the worst one"""
+FLOAT32_RTOL = 1e-5
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def close(actual: object, expected: object, *, rtol: float | None = None, atol: 
     """Equal within |actual - expected| <= atol + rtol * |expected|; shape and (unless told otherwise) dtype the same.
 
     The default tolerances follow the coarser dtype of the two: float64 1e-9, float32 1e-5, float16 2e-3,
-    bfloat16 2e-2; atol is scaled by the largest expected magnitude. Containers (dict, list, tuple) are compared item
+    bfloat16 2e-2; but a result coarser than float32 is granted float32's, unless such a dtype is expected. atol is
+    scaled by the largest expected magnitude. Containers (dict, list, tuple) are compared item
     by item; a Python float, a NumPy scalar and a 0-d array are the same thing here.
     calls: how many of the latest calls make up the counterexample.
     """
@@ -280,8 +282,10 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
                                expected=f"dtype {want}", actual=f"dtype {got}")
     if bool((array == wanted).all()):  # the common case, at a twentieth of the cost of what follows
         return
-    # a scalar's dtype is not compared, so it must not choose its own tolerance either
-    default_rtol = _tolerance(expected) if scalar else max(_tolerance(expected), _tolerance(actual))
+    # a scalar's dtype is not compared, so it must not choose its own tolerance either; where an array's is not, half
+    # precision must not buy the right to be wrong
+    granted = _tolerance(expected) if scalar else min(_tolerance(actual), FLOAT32_RTOL)
+    default_rtol = max(_tolerance(expected), granted)
     rtol = default_rtol if rtol is None else rtol
     wide = np.complex128 if np.iscomplexobj(array) or np.iscomplexobj(wanted) else np.float64
     exact = array.dtype.kind in "biu" and wanted.dtype.kind in "biu"
@@ -359,7 +363,7 @@ def _numeric(actual: object, name: str, why: str, calls: int) -> np.ndarray[Any,
 
 def _tolerance(value: object) -> float:
     name = str(getattr(value, "dtype", "float64")).removeprefix("torch.")
-    return {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5, "complex64": 1e-5}.get(name, 1e-9)
+    return {"float16": 2e-3, "bfloat16": 2e-2, "float32": FLOAT32_RTOL, "complex64": FLOAT32_RTOL}.get(name, 1e-9)
 
 
 def _copies(value: Any) -> Any:

@@ -316,3 +316,15 @@ def test_a_giant_result_is_no_giant_verdict(quick_conv2d: object) -> None:
 def test_odd_endings_are_no_fault_of_the_judge(line: str, isolation: str, quick_conv2d: object) -> None:
     verdict = grade(quick_conv2d, f"{line}\n{HEAD}{ZEROS}", isolation=isolation)  # type: ignore[arg-type]
     assert verdict.status in (E, W), verdict
+
+
+def test_half_precision_does_not_excuse_a_wrong_curve() -> None:
+    source = (bank_root() / "solutions" / "roc-auc" / "solution.py").read_text().replace("def roc_curve", "def curve")
+    source += """
+def roc_curve(y, score):
+    fpr, tpr, thresholds = curve(y, score)
+    inner = (fpr > 0) & (fpr < 1)
+    return (fpr + 0.002 * inner).astype(np.float16), tpr.astype(np.float16), thresholds
+"""
+    verdict = grade(Bank().get("roc-auc"), source, isolation="process")
+    assert verdict.status is W and "fpr is wrong" in verdict.message, verdict.message
