@@ -102,7 +102,7 @@ def show(value: object) -> str:
         return f"{describe(value)}, too large to print whole"
     if isinstance(value, str | bytes) and len(value) > 2000:
         return f"{value[:1900]!r} ... ({len(value)} characters)"
-    text = repr(value)
+    text = _repr(value)
     return text if len(text) <= 2000 else f"{text[:2000]} ... ({len(text)} characters)"
 
 
@@ -324,8 +324,15 @@ def _keys(keys: Any) -> str:
 def _clip(value: object) -> str:
     if isinstance(value, str | bytes):
         value = value[:100]
-    text = repr(value)
+    text = _repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "too long to be shown"
 
 
 def _number(value: Any) -> str:

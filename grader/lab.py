@@ -33,6 +33,7 @@ LOG_KEYS = 16
 EVAL_BATCHES = (1, 7, 64, 250)
 """sizes of the first batches of held-out images; the others are of EVAL_BATCH"""
 EVAL_BATCH = 500
+BY_ITSELF = "an nn.Module has this method already, and need not write its own"
 
 OnLog = Callable[[dict[str, Any]], None]
 
@@ -139,15 +140,21 @@ class Run:
     def parameters(self) -> int:
         """Numbers in the model's parameters; 0 where it has none."""
         if self._parameters is None:
-            shapes = [tuple(parameter.shape) for parameter in self.model.parameters()]
-            self._parameters = sum(math.prod(shape) for shape in shapes)
+            found = self.model.parameters()
+            listed = list(found) if isinstance(found, Iterator | list | tuple) else [found]
+            for item in listed:
+                check.true(check.is_tensor(item), f"the model's parameters() gave {check.describe(item)}; tensors are "
+                                                  "asked for", why=BY_ITSELF)
+            self._parameters = sum(math.prod(parameter.shape) for parameter in listed)
         return self._parameters
 
     def state(self) -> dict[str, torch.Tensor]:
         """The model's parameters and buffers, as copies."""
         found = self.model.state_dict()
-        return {str(name): value.detach().clone() for name, value in dict(found).items()
-                if isinstance(value, torch.Tensor)}
+        check.true(isinstance(found, dict) and all(isinstance(name, str) for name in found),
+                   f"the model's state_dict() returned {check.describe(found)}; a dict of tensors by name is asked for",
+                   why=BY_ITSELF)
+        return {name: value.detach().clone() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
 class Lab:

@@ -37,3 +37,11 @@ def test_half_precision_that_is_asked_for_has_its_own_tolerance(dtype: torch.dty
     check.close(near.float(), expected, same_dtype=False)
     with pytest.raises(check.CheckFailure, match="is wrong"):
         check.close(near, expected.double(), same_dtype=False)
+
+
+@pytest.mark.parametrize("actual", [1 << 65000, {1 << 65000: 0}, {(1 << 65000,): 0}, [1 << 65000]], ids=range(4))
+def test_integers_that_python_does_not_write_are_described(actual: Any) -> None:
+    with pytest.raises(check.CheckFailure):
+        check.equal(actual, "x")
+    with pytest.raises(check.CheckFailure):
+        check.is_array(actual)

@@ -333,6 +333,9 @@ MODEL = "        return self.body(x.float() / 128 - 0.5)\n"
      "test_state", "predicting changed body.2.bias"),
     (("nn.Linear(196, 64), nn.ReLU(), nn.Linear(64, 10)", "nn.Linear(196, 800), nn.ReLU(), nn.Linear(800, 10)"),
      "test_parameters", "100,000 are asked for"),
+    ((MODEL, MODEL + "\n    def parameters(self): return [1, 2]\n"), "test_parameters", "gave int 1; tensors"),
+    ((MODEL, MODEL + "\n    def state_dict(self): return 5\n"), "test_state", "returned int 5; a dict"),
+    ((MODEL, MODEL + "\n    def state_dict(self): return {1 << 65000: torch.zeros(1)}\n"), "test_state", "a dict of"),
     (("    return model.eval()", "    return Net().eval()"), "test_accuracy", "held-out images are right"),
     (("    return model.eval()", "    return None"), "test_logits", "must return an nn.Module, not None"),
     (("    return model.eval()", "    return lambda x: model(x)"), "test_logits", "must return an nn.Module"),
@@ -347,6 +350,8 @@ def test_a_wrong_model_is_refused_for_its_reason(grade: Callable[..., Verdict], 
                                                  words: str) -> None:
     source = GOOD.replace(*change)
     assert source != GOOD
+    if "def parameters" in source:  # those of the optimiser are sound
+        source = source.replace("(model.parameters()", "(nn.Module.parameters(model)")
     verdict = grade(source.replace("range(1, 81)", "range(1, 201)"))
     if not case:
         assert verdict.status is Status.ACCEPTED, verdict.message

@@ -17,7 +17,9 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+import torch
 
+from grader import check
 from grader.attempt import wire
 from grader.attempt.launch import _tree
 from grader.attempt.outcomes import AttemptStopped
@@ -194,6 +196,7 @@ def connection():
 def f(how):
     fd = connection()
     head = lambda body, count=0, total=0: b"prp1" + struct.pack("<IIQ", body, count, total)
+    if type(how) is bytes: os.write(fd, how)
     if how == "junk": os.write(fd, b"\\xff" * 4096)
     if how == "truncated": os.write(fd, head(1000) + b"\\xc0"); os.close(fd)
     if how == "stalled": os.write(fd, head(1000) + b"\\xc0"); time.sleep(100)
@@ -234,6 +237,50 @@ def test_an_answer_that_speaks_for_itself(answer: Callable[..., Attempt], how: s
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
     with pytest.raises(AttemptStopped):  # and it stays over
         attempt.f("again")
+
+
+LONGEST = 1 << (wire.MAX_INT_BITS + 6)  # its bytes are as many as those of the longest that can be sent
+
+
+@pytest.mark.parametrize("number", [LONGEST, 1 << 64, -1, True, "1", None], ids=range(6))
+@pytest.mark.parametrize("what", ["handle", "tape", "leaf"])
+def test_numbers_that_cannot_be_sent_back(answer: Callable[..., Attempt], what: str, number: Any) -> None:
+    """A handle, a tape and a leaf are released or asked for by their numbers."""
+    if isinstance(number, int) and number > 1 << 63:
+        number = msgpack.ExtType(wire.BIGINT, number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True))
+    encoder = wire.Encoder(lambda value: ["handle", number, "x", [], False], lambda value: ["leaf", number, None])
+    body = encoder.encode({"handle": object(), "tape": 0, "leaf": torch.ones(1)}[what])
+    message = wire.Encoder(lambda value: None).encode(["value", number if what == "tape" else 0, 0, body])
+    attempt = answer(WRITER)
+    with pytest.raises(AttemptStopped) as stopped:
+        attempt.f(b"".join(bytes(part) for part in wire.frame(message, encoder.buffers)))
+    assert stopped.value.status is Status.RUNTIME_ERROR and "broke the protocol" in stopped.value.message
+
+
+def test_an_integer_that_is_received_can_be_sent() -> None:
+    with pytest.raises(wire.WireError, match="bits"):
+        pack(LONGEST)
+    with pytest.raises(wire.WireError, match="bits"):
+        decode(msgpack.packb(msgpack.ExtType(wire.BIGINT, LONGEST.to_bytes(wire.MAX_INT_BITS // 8 + 1, "little"))), [])
+    assert decode(*pack((1 << wire.MAX_INT_BITS) - 1)) == (1 << wire.MAX_INT_BITS) - 1
+
+
+def test_what_cannot_be_sent_back_is_no_fault_of_the_judge(answer: Callable[..., Attempt]) -> None:
+    """What an answer returned may be too much for a message with something beside it: a failure like any other."""
+    attempt = answer("""
+        import numpy as np
+        def f(x): return [np.zeros(1) for _ in range(4096)]
+        def g(both):
+            try: return both(f(0))
+            except TypeError as error: return str(error)
+    """)
+    with pytest.raises(check.CheckFailure, match="cannot be sent: more than 4096 arrays"):
+        attempt.f([attempt.f(0), np.zeros(1)])
+    with pytest.raises(check.CheckFailure, match="cannot be sent: a message of"):
+        attempt.f("x" * wire.MAX_BODY)
+    with pytest.raises(check.CheckFailure, match="cannot be sent: more than 4096 arrays"):
+        attempt.g(lambda x: [x, np.zeros(1)])
+    assert attempt.g(lambda x: len(x)) == 4096  # the connection stands
 
 
 def test_an_answer_that_does_not_read(answer: Callable[..., Attempt]) -> None:

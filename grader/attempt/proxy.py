@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from grader.attempt import wire
 from grader.attempt.launch import Process, start
 from grader.attempt.outcomes import AttemptRaised, AttemptStopped, RemoteError, raised
-from grader.check import Observed
+from grader.check import CheckFailure, Observed
 from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.verdict import Status
@@ -289,6 +289,11 @@ _LISTED = frozenset({"buffers", "children", "modules", "named_buffers", "named_c
 _METHODS = frozenset({"method", "builtin_function_or_method", "function", "method-wrapper", "partial"})
 
 
+def _is_number(value: Any) -> bool:
+    """Whether this can be the number of something beyond the boundary: it is sent back some day."""
+    return type(value) is int and 0 <= value < 1 << 64
+
+
 def _pair(value: Any) -> tuple[Any, Any]:
     return (value[0], value[1]) if type(value) is list and len(value) == 2 else (None, None)
 
@@ -424,7 +429,9 @@ class Connection:
         try:
             body = encoder.encode(message)
         except wire.WireError as error:
-            raise TypeError(f"this cannot be sent to an answer: {error}") from None
+            # it was the answer that returned it, or verify finds the suite's mistake with the reference
+            raise CheckFailure(f"what is to be given to the answer cannot be sent: {error}",
+                               why="what an answer returns may be handed back to it") from None
         try:
             wire.send(self.process.sock, wire.frame(body, encoder.buffers), self.process.wait_to_write)
         except (BrokenPipeError, ConnectionResetError):
@@ -468,7 +475,7 @@ class Connection:
     def _value(self, content: list[Any], buffers: list[Any], inputs: list[Any]) -> Any:
         try:
             tape, count, body = content
-            if type(tape) is not int or type(count) is not int or type(body) is not bytes or not 0 <= count <= 4096:
+            if not _is_number(tape) or type(count) is not int or type(body) is not bytes or not 0 <= count <= 4096:
                 raise wire.WireError("a reply of the wrong form")
             outputs: dict[int, list[Any]] = {}
             decoder = wire.Decoder(buffers, self._resolve, lambda value, extra: self._tensor_in(value, extra, outputs))
@@ -512,7 +519,7 @@ class Connection:
         if extra[0] == "out" and len(extra) == 2 and type(extra[1]) is int and extra[1] not in outputs:
             outputs[extra[1]] = [value]
             return value
-        if extra[0] == "leaf" and len(extra) == 3 and type(extra[1]) is int and value.dtype.is_floating_point:
+        if extra[0] == "leaf" and len(extra) == 3 and _is_number(extra[1]) and value.dtype.is_floating_point:
             value.requires_grad_()
             grad = extra[2]
             if grad is not None:
@@ -541,7 +548,7 @@ class Connection:
     def _resolve(self, reference: Any) -> Any:
         if type(reference) is list and len(reference) == 5 and reference[0] == "handle":
             _, number, name, bases, is_callable = reference
-            if type(number) is int and type(name) is str and type(bases) is list and all(
+            if _is_number(number) and type(name) is str and type(bases) is list and all(
                     type(base) is str for base in bases):
                 return Handle(self, number, name[:100], bases, is_callable is True)
         if type(reference) is list and len(reference) == 2 and reference[0] == "callback":
@@ -581,7 +588,11 @@ class Connection:
             reply: list[Any] = ["failed", type(error).__name__, str(error)[:1000]]
         else:
             reply = ["returned", result]
-        self.send(reply)
+        try:
+            self.send(reply)
+        except CheckFailure as failure:  # the answer waits for a reply all the same
+            self.pending_failure = self.pending_failure or failure
+            self.send(["failed", "TypeError", failure.message])
 
 
 class _Tape:

@@ -63,7 +63,10 @@ class Encoder:
         self.buffers: list[memoryview] = []
 
     def encode(self, value: Any) -> bytes:
-        return self._pack(value)
+        body = self._pack(value)
+        if len(body) > MAX_BODY:
+            raise WireError(f"a message of {len(body):,} bytes beside its arrays; {MAX_BODY:,} are allowed")
+        return body
 
     def _pack(self, value: Any) -> bytes:
         try:
@@ -295,7 +298,10 @@ class Decoder:
         if code == BIGINT:
             if len(raw) > MAX_INT_BITS // 8 + 1:
                 raise WireError("an integer that is too long")
-            return int.from_bytes(raw, "little", signed=True)
+            number = int.from_bytes(raw, "little", signed=True)
+            if number.bit_length() > MAX_INT_BITS:
+                raise WireError(f"an integer of {number.bit_length()} bits")
+            return number
         if code == ELLIPSIS:
             return Ellipsis
         if code == ARRAY and len(raw) <= MAX_DESCRIPTION:
