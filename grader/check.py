@@ -156,7 +156,7 @@ def finite(actual: object, *, name: str = "the result", why: str = "", calls: in
     array = _numeric(actual, name, why, calls)
     bad = ~np.isfinite(array)
     if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        index = _place(bad)
         raise CheckFailure(f"{name} holds {array[index]} {_at(index)}", why=why, index=index, calls=calls,
                            expected="finite numbers", actual=show(actual))
 
@@ -301,8 +301,7 @@ def _compare_numbers(actual: object, expected: object, rtol: float | None, atol:
     if not bad.any():
         return
     ranked = np.where(bad, np.where(np.isfinite(error), error, np.inf), -1.0)
-    first = tuple(int(i) for i in np.argwhere(bad)[0])
-    worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(ranked)), ranked.shape))
+    first, worst = _place(bad), _place(ranked)
     count, size = int(bad.sum()), max(array.size, 1)
     where = f" in {count} of {size} elements" if size > 1 else ""
     largest = float(ranked[worst])
@@ -337,6 +336,11 @@ def _repr(value: object) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, np.floating | float) else str(value)
+
+
+def _place(array: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    """The index of the largest element, the first of these. np.argwhere would take 8 bytes an axis for each of them."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(array)), array.shape))
 
 
 def _at(index: tuple[int, ...]) -> str:

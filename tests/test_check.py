@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,19 @@ def test_integers_that_python_does_not_write_are_described(actual: Any) -> None:
         check.equal(actual, "x")
     with pytest.raises(check.CheckFailure):
         check.is_array(actual)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_a_bad_result_of_many_axes_costs_little_memory(kind: Any) -> None:
+    """The index of every bad element would take 32 * 8 bytes each, 128 MB here."""
+    bad = np.full((500_000, *(1,) * 31), np.nan, np.float32)
+    bad[:3] = 0
+    tracemalloc.start()
+    with pytest.raises(check.CheckFailure, match="nan") as finite:
+        check.finite(kind(bad))
+    with pytest.raises(check.CheckFailure, match="is wrong") as close:
+        check.close(kind(bad), kind(np.zeros_like(bad)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert finite.value.index == close.value.index == (3, *(0,) * 31)
+    assert peak < 60 << 20
