@@ -83,7 +83,7 @@ def grade(problem: Problem, source: str, *, filename: str = "attempt.py", on_cas
         output=verdict.output or (output if not verdict.cases else ""),
         max_score=verdict.max_score or sum(case.max_points for case in verdict.cases),
         profile=plan.profile.name if plan else "default", device=plan.device if plan else "cpu",
-        duration_s=round(time.perf_counter() - begin, 4))
+        duration_s=round(time.perf_counter() - begin, 4)).bounded()
 
 
 def use_one_thread() -> None:

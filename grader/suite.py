@@ -34,12 +34,10 @@ from grader.check import BelowThreshold, CheckFailure, Observed
 from grader.counterexample import Call, CallLog
 from grader.problem import Problem
 from grader.problem import load as load_problem
-from grader.verdict import NOT_RUN, PASSED, Case, Status
+from grader.verdict import MAX_TEXT, NOT_RUN, PASSED, Case, Status, clip
 
 TRAINING_ELEMENTS = 200_000
 """array elements in a test's calls, from which on they are training and no example"""
-MAX_TEXT = 70_000
-"""characters of any one text in a case"""
 
 
 class JudgeFault(Exception):
@@ -292,8 +290,8 @@ class SuitePlugin:
         doc = inspect.getdoc(getattr(item, "obj", None)) or ""
         details = {"rationale": " ".join(doc.split("\n\n")[0].split())} | details
         for name in ("message", "expected", "actual", "counterexample", "traceback", "output"):
-            if isinstance(text := details.get(name), str) and len(text) > MAX_TEXT:
-                details[name] = f"{text[:MAX_TEXT]}\n... ({len(text):,} characters)"
+            if isinstance(text := details.get(name), str):
+                details[name] = clip(text, MAX_TEXT)
         return Case(name=item.name, status=str(status), points=points, max_points=_points(item),
                     visible=item.get_closest_marker("visible") is not None, **details)
 

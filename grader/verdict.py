@@ -8,6 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 SCHEMA_VERSION = 1
+MAX_TEXT = 70_000
+"""characters of any one text in a verdict"""
+MAX_MESSAGE = 5_000
+"""of its headline, and of what to do about it"""
+MAX_LINE = 500
+"""of a line of its traceback, which may be a line of the answer"""
 
 
 class Status(StrEnum):
@@ -147,6 +153,18 @@ class Verdict:
         """The first case, in the suite's order, that ran and did not pass."""
         return next((case for case in self.cases if case.status not in (PASSED, NOT_RUN)), None)
 
+    def bounded(self) -> Verdict:
+        """With its own texts cut where they are long: an answer has a hand in them. Those of cases are cut already."""
+        lines = [clip(line, MAX_LINE, " ") for line in (self.traceback or "").split("\n")]
+        return dataclasses.replace(
+            self, message=clip(self.message, MAX_MESSAGE, " "), fix=clip(self.fix, MAX_MESSAGE, " "),
+            traceback=self.traceback and clip("\n".join(lines), MAX_TEXT), output=clip(self.output, MAX_TEXT))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data in the shape of docs/verdict.schema.json."""
         return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+
+
+def clip(text: str, most: int, then: str = "\n") -> str:
+    """`text`, cut after `most` characters where it has more."""
+    return text if len(text) <= most else f"{text[:most]}{then}... ({len(text):,} characters)"

@@ -400,3 +400,22 @@ def test_layout_does_not_start_an_answer(toy: Problem, source: str) -> None:
     toy.starter.write_text("def f(x):\n    raise NotImplementedError('write me')\n")
     assert judge(toy, source).message == "attempt.py is still the starter."
     assert judge(toy, source.replace("write me", "later")).message != "attempt.py is still the starter."
+
+
+LONG = "a" * 1_000_000
+
+
+@pytest.mark.parametrize("source, status, words", [
+    (f"def f(x):\n    return {LONG} +\n", Status.RUNTIME_ERROR, "SyntaxError: invalid syntax"),
+    (f"def f(x):\n    import os; os.system('{LONG}')\n", Status.RULE_VIOLATION, "os.system"),
+    (f"import {LONG}\ndef f(x): return x\n", Status.RULE_VIOLATION, "aaa"),
+    (f"raise ValueError('{LONG}')\ndef f(x): return x\n", Status.RUNTIME_ERROR, "ValueError: aaa"),
+    ("import inspect\ndef f(x): return x\nf.__signature__ = inspect.Signature([inspect.Parameter('a' * 4_000_000, "
+     "inspect.Parameter.POSITIONAL_OR_KEYWORD)])", Status.RUNTIME_ERROR, "wrong signature: f(aaa"),
+], ids=["syntax", "call", "import", "raise", "signature"])
+def test_a_long_line_makes_no_long_verdict(toy: Problem, source: str, status: Status, words: str) -> None:
+    verdict = judge(toy, source)
+    assert verdict.status is status and words in verdict.message + (verdict.traceback or ""), verdict.message[:300]
+    assert len(str(verdict.to_json())) < 20_000
+    if "SyntaxError" in words:
+        assert verdict.traceback and words in verdict.traceback and "characters)" in verdict.traceback
