@@ -22,7 +22,7 @@ import torch
 from grader import check
 from grader.attempt import wire
 from grader.attempt.launch import _tree
-from grader.attempt.outcomes import AttemptStopped
+from grader.attempt.outcomes import AttemptRaised, AttemptStopped
 from grader.attempt.proxy import Attempt
 from grader.verdict import Status
 
@@ -281,6 +281,42 @@ def test_what_cannot_be_sent_back_is_no_fault_of_the_judge(answer: Callable[...,
     with pytest.raises(check.CheckFailure, match="cannot be sent: more than 4096 arrays"):
         attempt.g(lambda x: [x, np.zeros(1)])
     assert attempt.g(lambda x: len(x)) == 4096  # the connection stands
+
+
+@pytest.mark.parametrize("result, words", [
+    ("torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])", "a nested tensor"),
+    ("torch.zeros(1).expand(1 << 46)", "a tensor of dtype torch.float32 and shape (70368744177664,)"),
+    ("np.broadcast_to(0.5, (1 << 20, 1 << 26))", "an array of dtype float64 and shape (1048576, 67108864)"),
+    ("'\\ud800'", "surrogates not allowed"), ("{'a\\ud800b': 1}", "surrogates not allowed"),
+    ("1 << 70000", "70001 bits"), ("odd(1, 2)", "ZeroDivisionError: division by zero"),
+], ids=range(7))
+def test_what_cannot_be_sent_is_named(answer: Callable[..., Attempt], result: str, words: str) -> None:
+    attempt = answer(f"""
+        import numpy as np
+        import torch
+        class odd(complex):
+            real = property(lambda self: 1 / 0)
+        def f(how): return {result} if how else 1
+        def g(log): return log({result})
+    """, libraries=("numpy", "torch"))
+    with pytest.raises(AttemptRaised, match="TypeError: the result cannot be sent") as raised:
+        attempt.f(True)
+    assert words in str(raised.value) and not isinstance(raised.value, TypeError)
+    with pytest.raises(AttemptRaised, match="TypeError: the arguments cannot be sent") as raised:
+        attempt.g(print)
+    assert words in str(raised.value)
+    assert attempt.f(False) == 1  # the connection stands
+
+
+def test_what_cannot_be_read_is_named(answer: Callable[..., Attempt]) -> None:
+    attempt = answer("def f(x): return x\ndef g(back): return back(1)")
+    deep: list[Any] = []
+    for _ in range(2 * wire.MAX_DEPTH):
+        deep = [deep]
+    for function, given in ((attempt.f, deep), (attempt.g, lambda x: deep)):
+        with pytest.raises(AttemptRaised, match="cannot be read: values nested"):
+            function(given)
+        assert attempt.f(1) == 1
 
 
 def test_an_answer_that_does_not_read(answer: Callable[..., Attempt]) -> None:

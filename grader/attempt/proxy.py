@@ -428,6 +428,9 @@ class Connection:
         encoder = wire.Encoder(self._reference, tensor)
         try:
             body = encoder.encode(message)
+            size = len(body) + sum(map(len, encoder.buffers))
+            if size > self.max_bytes:
+                raise wire.WireError(f"a message of {size:,} bytes; {self.max_bytes:,} are allowed")
         except wire.WireError as error:
             # it was the answer that returned it, or verify finds the suite's mistake with the reference
             raise CheckFailure(f"what is to be given to the answer cannot be sent: {error}",

@@ -72,7 +72,7 @@ class Encoder:
         try:
             return bytes(msgpack.packb(value, default=self._other, strict_types=True))
         except (RecursionError, ValueError, OverflowError) as error:
-            raise WireError(f"a value that cannot be sent: {error}") from None
+            raise WireError(str(error)) from None
 
     def _ext(self, code: int, content: Any) -> msgpack.ExtType:
         return msgpack.ExtType(code, content if isinstance(content, bytes) else self._pack(content))
@@ -83,10 +83,16 @@ class Encoder:
         if kind is tuple:
             return self._ext(TUPLE, list(value))
         if isinstance(value, np.ndarray):
-            return self._array(value)
+            try:
+                return self._array(value)
+            except (MemoryError, RuntimeError, ValueError) as error:
+                raise WireError(_unsendable(value, error)) from None
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(value, torch.Tensor):
-            return self._torch_tensor(value)
+            try:
+                return self._torch_tensor(value)
+            except (MemoryError, RuntimeError, ValueError) as error:
+                raise WireError(_unsendable(value, error)) from None
         if isinstance(value, np.generic):
             return self._scalar(value)
         if isinstance(value, bool):
@@ -176,6 +182,15 @@ class Encoder:
         index = self._buffer(array)
         return self._ext(TENSOR, b"\x95" + _description(name, plain.shape) + _placement(index, layout)
                          + (b"\xc0" if extra is None else self._pack(extra)))
+
+
+def _unsendable(value: Any, error: Exception) -> str:
+    """What is said of an array whose elements its library does not hand out: nested, or too many once it is dense."""
+    array = isinstance(value, np.ndarray)
+    if not array and value.is_nested:
+        return "a nested tensor"
+    why = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return f"{'an array' if array else 'a tensor'} of dtype {value.dtype} and shape {tuple(value.shape)}: {why}"
 
 
 # The content of an array's extension is the MessagePack list [dtype, shape, index of its buffer, memory layout], a

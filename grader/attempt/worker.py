@@ -65,14 +65,25 @@ class Worker:
     # -- frames
 
     def receive(self) -> Any:
-        body, buffers = self.reader.receive(lambda: None)
-        self.tape = None
-        return wire.Decoder(buffers, self._resolve, self._tensor_in).decode(body)
+        """The next request that can be read; the judge is told of those that cannot."""
+        while True:
+            body, buffers = self.reader.receive(lambda: None)
+            self.tape = None
+            try:
+                return wire.Decoder(buffers, self._resolve, self._tensor_in).decode(body)
+            except wire.WireError as error:
+                self.refuse(f"what was given to the answer cannot be read: {_reason(error)}")
 
-    def send(self, kind: str, *content: Any, tensor: Callable[[Any], Any] | None = None) -> None:
-        encoder = wire.Encoder(self._reference, tensor)
-        body = encoder.encode([kind, *content])
-        wire.send(self.sock, wire.frame(body, encoder.buffers), lambda: None)
+    def frame(self, kind: str, *content: Any) -> list[bytes | memoryview]:
+        encoder = wire.Encoder(self._reference)
+        return wire.frame(encoder.encode([kind, *content]), encoder.buffers)
+
+    def send(self, kind: str, *content: Any) -> None:
+        wire.send(self.sock, self.frame(kind, *content), lambda: None)
+
+    def refuse(self, why: str) -> None:
+        """In place of a reply: an exception, though not one that a suite could ask for."""
+        self.send("raised", {"type": "TypeError", "message": why, "bases": [], "traceback": "", "line": None})
 
     def _resolve(self, reference: Any) -> Any:
         kind, number = reference
@@ -143,9 +154,8 @@ class Worker:
         try:
             encoder = wire.Encoder(self._reference, tensor_out if "torch" in sys.modules else None)
             value = encoder.encode(result)
-        except wire.WireError as error:
-            self.send("raised", {"type": "TypeError", "message": f"the result cannot be sent: {error}", "bases": [],
-                                 "traceback": "", "line": None})
+        except BaseException as error:  # an object of the answer's may raise anything when it is looked at
+            self.refuse(f"the result cannot be sent: {_reason(error)}")
             return
         if outputs:
             tape = tape or self.new_tape()
@@ -235,7 +245,11 @@ class Worker:
         with self.lock:
             tape, self.tape = getattr(self, "tape", None), None
             try:
-                self.send("callback", number, list(args), kwargs)
+                try:
+                    parts = self.frame("callback", number, list(args), kwargs)
+                except Exception as error:
+                    raise TypeError(f"the arguments cannot be sent: {_reason(error)}") from None
+                wire.send(self.sock, parts, lambda: None)
                 while True:
                     reply = self.receive()
                     if reply[0] == "returned":
@@ -329,6 +343,16 @@ def _clean(text: object, most: int = MAX_TEXT) -> str:
     return plain[:most].encode("utf-8", "backslashreplace").decode()
 
 
+def _reason(error: BaseException) -> str:
+    """Why a value cannot be sent."""
+    text = _clean(_safe(lambda: str(error), ""), 500)
+    return text if isinstance(error, wire.WireError) else f"{_type_name(error)}: {text}"
+
+
+def _type_name(error: BaseException) -> str:
+    return _clean(_safe(lambda: type.__dict__["__name__"].__get__(type(error)), "Exception"), 200)
+
+
 def _safe(question: Callable[[], Any], otherwise: Any) -> Any:
     try:
         return question()
@@ -365,7 +389,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     """An exception as data: its type, its message, the answer's own lines."""
     kind = type(error)
     message = _clean(_safe(lambda: str(error), ""))
-    type_name = _clean(_safe(lambda: type.__dict__["__name__"].__get__(kind), "Exception"))
+    type_name = _type_name(error)
     frames = _safe(lambda: [frame for frame in traceback.StackSummary.extract(
         traceback.walk_tb(error.__traceback__), lookup_lines=False) if frame.filename in (FILENAME, "kit.py")], [])
     shown = frames if len(frames) <= 12 else [*frames[:6], *frames[-6:]]
@@ -379,7 +403,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     else:
         lines.append(f"{type_name}: {message}\n" if message else f"{type_name}\n")
     text = _clean("".join(lines), 4 * MAX_TEXT)
-    return {"type": type_name[:200], "message": message,
+    return {"type": type_name, "message": message,
             "bases": _safe(lambda: [base.__name__ for base in type.mro(kind) if base in _BUILTINS], []),
             "traceback": text if len(text) <= MAX_TEXT else text[:MAX_TEXT // 2] + "...\n" + text[-MAX_TEXT // 2:],
             "line": frames[-1].lineno if frames else None}
