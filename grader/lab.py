@@ -254,7 +254,7 @@ class Lab:
             raise
         seconds = time.monotonic() - begin
         model, *extra = found if isinstance(found, list | tuple) and found else (found,)
-        check.true(_is_module(model), f"{entry}() must return an nn.Module, not {check.describe(model)}",
+        check.true(is_module(model), f"{entry}() must return an nn.Module, not {check.describe(model)}",
                    why="the judge calls what train() returns on images it has never seen")
         if whole:
             self.runs.append(TrainingRun(seed, round(seconds, 3), None))
@@ -368,8 +368,9 @@ def _secret() -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(os.urandom(7), "little"))
 
 
-def _is_module(value: Any) -> bool:
-    return isinstance(value, torch.nn.Module) or "Module" in getattr(value, "_prep_bases", ())
+def is_module(value: Any) -> bool:
+    """Whether `value` is an nn.Module, here or beyond the boundary."""
+    return isinstance(value, torch.nn.Module) or getattr(value, "_prep_module", False) is True
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

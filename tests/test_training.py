@@ -339,6 +339,13 @@ MODEL = "        return self.body(x.float() / 128 - 0.5)\n"
     (("    return model.eval()", "    return Net().eval()"), "test_accuracy", "held-out images are right"),
     (("    return model.eval()", "    return None"), "test_logits", "must return an nn.Module, not None"),
     (("    return model.eval()", "    return lambda x: model(x)"), "test_logits", "must return an nn.Module"),
+    (("    return model.eval()", """
+    class Module:
+        __class__ = property(lambda self: nn.Module)
+        __call__ = staticmethod(model.eval())
+        parameters, state_dict = model.parameters, model.state_dict
+    nn.Module = Module
+    return Module()"""), "test_logits", "must return an nn.Module, not an object of type Module"),
     (("y[rows])", "y[torch.randperm(100)])"), "test_accuracy", "held-out images are right"),
     (("    torch.manual_seed(seed)\n", "    torch.manual_seed(hash(str(time.time_ns())) % 2**31)\n"),
      "test_reproducible", "with the same seed"),

@@ -32,7 +32,7 @@ def refuse(reference: Any) -> Any:
 
 
 def pack(value: Any) -> tuple[bytes, list[Any]]:
-    encoder = wire.Encoder(lambda value: ["handle", 1, "x", [], False])
+    encoder = wire.Encoder(lambda value: ["handle", 1, "x", False, False])
     body = encoder.encode(value)
     return body, [bytearray(buffer) for buffer in encoder.buffers]
 
@@ -248,7 +248,7 @@ def test_numbers_that_cannot_be_sent_back(answer: Callable[..., Attempt], what: 
     """A handle, a tape and a leaf are released or asked for by their numbers."""
     if isinstance(number, int) and number > 1 << 63:
         number = msgpack.ExtType(wire.BIGINT, number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True))
-    encoder = wire.Encoder(lambda value: ["handle", number, "x", [], False], lambda value: ["leaf", number, None])
+    encoder = wire.Encoder(lambda value: ["handle", number, "x", False, False], lambda value: ["leaf", number, None])
     body = encoder.encode({"handle": object(), "tape": 0, "leaf": torch.ones(1)}[what])
     message = wire.Encoder(lambda value: None).encode(["value", number if what == "tape" else 0, 0, body])
     attempt = answer(WRITER)

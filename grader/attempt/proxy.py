@@ -163,12 +163,12 @@ class Function:
 class Handle:
     """Stands for an object beyond the boundary. Truth, equality and hash are the handle's own, never the object's."""
 
-    def __init__(self, connection: Connection, number: int, type_name: str, bases: list[str],
-                 is_callable: bool) -> None:
+    def __init__(self, connection: Connection, number: int, type_name: str, is_callable: bool,
+                 is_module: bool) -> None:
         self._prep = (connection, number)
         self._prep_type = type_name
-        self._prep_bases = tuple(bases)
         self._prep_callable = is_callable
+        self._prep_module = is_module  # of torch.nn
         self._prep_origin: Call | None = None
         weakref.finalize(self, connection.released.append, number)
 
@@ -194,7 +194,7 @@ class Handle:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_prep") or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
-        if name in _MODULE_METHODS and "Module" in self._prep_bases:
+        if name in _MODULE_METHODS and self._prep_module:
             return Method(self, name)  # known without asking: half of a suite's messages would ask just that
         value = self._prep_do("getattr", name)
         if isinstance(value, Handle) and value._prep_callable and value._prep_type in _METHODS:
@@ -267,7 +267,7 @@ class Method:
         self._handle, self.__name__ = handle, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.__name__ in _LISTED and "Module" in self._handle._prep_bases:
+        if self.__name__ in _LISTED and self._handle._prep_module:
             found = self._handle._prep_do("listed", self.__name__, *args, **kwargs)
             if type(found) is not list:
                 self._handle._prep[0].broken("a list was asked for")
@@ -550,10 +550,9 @@ class Connection:
 
     def _resolve(self, reference: Any) -> Any:
         if type(reference) is list and len(reference) == 5 and reference[0] == "handle":
-            _, number, name, bases, is_callable = reference
-            if _is_number(number) and type(name) is str and type(bases) is list and all(
-                    type(base) is str for base in bases):
-                return Handle(self, number, name[:100], bases, is_callable is True)
+            _, number, name, is_callable, is_module = reference
+            if _is_number(number) and type(name) is str:
+                return Handle(self, number, name[:100], is_callable is True, is_module is True)
         if type(reference) is list and len(reference) == 2 and reference[0] == "callback":
             number = reference[1]
             if type(number) is int and number in self.callbacks:

@@ -61,6 +61,8 @@ class Worker:
         self.watch: Any = contextlib.nullcontext()
         self.new_tape: Callable[[], Any] = lambda: None
         self.tape: Any = None
+        self.nn_module: type | None = None
+        """torch.nn.Module, kept from before the answer came"""
 
     # -- frames
 
@@ -100,7 +102,7 @@ class Worker:
         self.counts[number] = self.counts.get(number, 0) + 1
         kind = type(value)
         return ["handle", number, _safe(lambda: kind.__name__, "object"),
-                _safe(lambda: [base.__name__ for base in kind.__mro__][:32], []), callable(value)]
+                callable(value), self.nn_module is not None and issubclass(kind, self.nn_module)]
 
     def _tensor_in(self, value: Any, extra: Any) -> Any:
         if not extra:
@@ -476,7 +478,7 @@ def main(options: dict[str, Any]) -> None:
     if "torch" in sys.modules:
         from grader.attempt import gradients
 
-        worker.new_tape = gradients.Tape
+        worker.new_tape, worker.nn_module = gradients.Tape, sys.modules["torch"].nn.Module
         sys.modules["torch"].set_num_threads(options["threads"])
         if options["device"] != "cpu":
             _start_up(options["device"])

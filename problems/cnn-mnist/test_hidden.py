@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from grader import check, training
+from grader.lab import is_module
 
 MOST_PARAMETERS = 300_000
 
@@ -18,8 +19,7 @@ MOST_PARAMETERS = 300_000
 def fresh(lab):
     """build_model(), known to be a module."""
     model = lab.model("build_model")
-    check.true(isinstance(model, torch.nn.Module) or "Module" in getattr(model, "_prep_bases", ()),
-               f"build_model() must return an nn.Module, not {check.describe(model)}")
+    check.true(is_module(model), f"build_model() must return an nn.Module, not {check.describe(model)}")
     return model
 
 
