@@ -67,7 +67,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class SpeedTest:
-    """Where speed is the point: how the tiers are set. Inputs come from `speed_inputs(rng, size)` in the suite."""
+    """Where speed is the point: how the tiers are set. Inputs come from `speed_inputs(rng, size)` in the suite, asked
+    anew for each turn: the values must depend on `rng`, the work on `size` alone."""
 
     function: str
     sizes: tuple[int, ...] = (1, 2, 4)

@@ -297,6 +297,33 @@ def test_speed_tiers(make_problem: Callable[..., Problem]) -> None:
     assert late.status is Status.WRONG_ANSWER and late.first_failure and late.first_failure.name == "speed_inputs[1]"
 
 
+def test_speed_is_measured_on_inputs_not_seen_before(make_problem: Callable[..., Problem]) -> None:
+    """An answer that remembers results finds none; one that is wrong on any of the inputs is wrong."""
+    suite = """
+        import numpy as np
+        from grader import check
+        def speed_inputs(rng, size): return (rng.normal(size=1000 * size),), {}
+        def test_sum(attempt, reference):
+            check.agrees(attempt.f, reference.f, np.arange(3.0))
+    """
+    problem = make_problem(entry=["f(x)"], suite=suite, solution="import numpy as np\ndef f(x): return np.sort(x)",
+                           extra='[speed]\nfunction = "f"\nfast = 1e9\nvectorised = 2e9\n')
+    source = """
+        import numpy as np
+        seen = {}
+        def f(x):
+            key = x.tobytes()
+            if key in seen: raise ValueError("seen before")
+            if sum(len(k) == len(key) for k in seen) == LAST: return x
+            seen[key] = np.sort(x)
+            return seen[key]
+    """
+    assert judge(problem, source.replace("LAST", "99")).accepted
+    for turn in "12":
+        late = judge(problem, source.replace("LAST", turn)).first_failure
+        assert late and late.status == "wrong-answer" and late.name.startswith("speed_inputs["), turn
+
+
 def test_a_kit_is_there_to_import(make_problem: Callable[..., Problem]) -> None:
     problem = make_problem(entry=["f(x)"], suite="def test_a(attempt):\n    assert attempt.f(1) == 43\n",
                            solution="from kit import ANSWER\ndef f(x): return x + ANSWER", kit="ANSWER = 42\n")
