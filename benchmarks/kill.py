@@ -74,6 +74,16 @@ def kept(out: Path) -> dict[str, str]:
             return {}
 
 
+def of_prep(process: Any) -> bool:
+    """Whether it is a sandbox, an attempt or a zygote."""
+    import psutil
+
+    try:
+        return any(str(ROOT / "grader" / "attempt") in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def main() -> None:
     import psutil
     from batch import hand_in
@@ -84,7 +94,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--victims", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
-    chance, killed = random.Random(options.seed), Counter[str]()
+    chance, killed, strangers = random.Random(options.seed), Counter[str](), list(psutil.process_iter())
     with tempfile.TemporaryDirectory(prefix="prep-kill-") as temporary:
         folder, out, calm = hand_in(Path(temporary, "in"), "conv2d", options.submissions), Path(temporary, "out"), \
             Path(temporary, "calm")
@@ -123,6 +133,7 @@ def main() -> None:
         truth, found = results(calm), results(out)
         wrong = [name for name, row in found.items() if row != truth[name]]
         _, alive = psutil.wait_procs(everyone, timeout=10)
+        alive += [p for p in psutil.process_iter() if p not in [*alive, *strangers] and of_prep(p)]  # never seen
         alive = [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
         print(f"killed: {', '.join(f'{count} x {kind}' for kind, count in sorted(killed.items()))}")
         print(f"{len(found)} of {len(truth)} submissions have a verdict; {len(wrong)} differ from the undisturbed run; "

@@ -6,6 +6,8 @@ import dataclasses
 import os
 import select
 import signal
+import subprocess
+import sys
 import tempfile
 import textwrap
 import time
@@ -240,3 +242,61 @@ def test_libraries_that_break_are_no_fault_of_the_answer(isolation: str, toy: Pr
         with WarmJudge(isolation) as warm:
             verdict = warm.grade(toy, RIGHT)
     assert verdict.status is Status.JUDGE_ERROR, verdict
+
+
+def half_a_sandbox(leader_stays: bool) -> tuple[subprocess.Popen[str], int]:
+    """What is left of bwrap where it is killed as it starts, or (leader_stays) what is there before."""
+    code = ("import subprocess, sys, time\n"
+            "child = subprocess.Popen(['bwrap', '-c', 'import time; time.sleep(300)', sys.argv[1]],\n"
+            "                         executable=sys.executable, stdout=subprocess.DEVNULL)\n"
+            "print(child.pid, flush=True)\n") + "time.sleep(300)\n" * leader_stays
+    leader = subprocess.Popen([sys.executable, "-c", code, str(launch.HERE)], start_new_session=True, text=True,
+                              stdout=subprocess.PIPE)
+    assert leader.stdout is not None
+    with leader.stdout:
+        pid = int(leader.stdout.readline())
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and str(launch.HERE) not in Path(f"/proc/{pid}/cmdline").read_text():
+        time.sleep(0.01)  # between fork and exec it is its parent's copy
+    if not leader_stays:
+        leader.wait(30)
+    return leader, pid
+
+
+def ends(pid: int) -> bool:
+    """Whether it ends within a while; nobody may have waited for it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap is for Linux")
+def test_half_a_sandbox_of_a_killed_judge_is_swept() -> None:
+    stray = half_a_sandbox(leader_stays=False)[1]
+    leader, waiting = half_a_sandbox(leader_stays=True)
+    try:
+        assert stray in launch._strays() and waiting not in launch._strays()
+        launch._sweep.cache_clear()
+        launch._sweep()
+        assert ends(stray) and leader.poll() is None and waiting not in launch._strays()
+    finally:
+        os.killpg(leader.pid, signal.SIGKILL)
+        leader.wait()
+
+
+def test_a_zygote_ends_with_both_halves_of_its_sandbox(toy: Problem) -> None:
+    zygote = launch.Zygote(toy, isolation="process")
+    own = zygote._popen
+    leader, waiting = half_a_sandbox(leader_stays=True)
+    zygote._popen = leader  # type: ignore[assignment]
+    leader.kill()
+    zygote.close()
+    own.kill()
+    own.wait()
+    assert ends(waiting)

@@ -338,13 +338,30 @@ class Process:
 
 @functools.cache
 def _sweep() -> None:
-    """Remove what attempts of judges that were killed have left, once in a judge's life."""
+    """Remove what attempts of judges that were killed have left, files and processes, once in a judge's life."""
     for folder in Path(tempfile.gettempdir()).glob("prep-[0-9]*-*"):
         pid = folder.name.split("-")[1]
         with contextlib.suppress(OSError):
             old = time.time() - folder.stat().st_mtime > SWEPT_S  # another container may share this folder
             if old and pid.isdigit() and sys.platform == "linux" and not os.path.exists(f"/proc/{pid}"):
                 shutil.rmtree(folder, ignore_errors=True)
+    for stray in _strays():
+        with contextlib.suppress(OSError):
+            os.kill(stray, signal.SIGKILL)
+
+
+def _strays() -> list[int]:
+    """Halves of bwrap that wait for ever for the other half: where it is killed as it starts, its child is not told.
+    The other half leads the group of processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if os.path.basename(words[0]) == b"bwrap" and os.fsencode(HERE) in words:
+                group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
+                if group != int(folder.name) and not os.path.exists(f"/proc/{group}"):
+                    found.append(int(folder.name))
+    return found
 
 
 def can_fork() -> bool:
@@ -425,6 +442,8 @@ class Zygote:
             self._errors = -1
 
     def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # bwrap's child, where bwrap died before it
+            os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.kill()
         self._popen.wait()
 
